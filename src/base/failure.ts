@@ -1,0 +1,43 @@
+/** What can go wrong in the world: a closed list of codes, each failure plain data with a sentence for people. */
+
+/** Every code that a client, an operator or the journal can see. The HTTP status of each is decided in gateway/errors.ts. */
+export type FailureCode =
+  | "invalid_request"
+  | "body_too_large"
+  | "model_not_found"
+  | "route_not_found"
+  | "method_not_allowed"
+  | "queue_timeout"
+  | "start_failed"
+  | "wake_failed"
+  | "sleep_failed"
+  | "stop_failed"
+  | "engine_crashed"
+  | "engine_unreachable"
+  | "drain_timeout"
+  | "stopped_by_operator"
+  | "shutting_down"
+  | "internal_error";
+
+/** A fault of the world, as data. `retryAfterMs` is when a further try makes sense, where that is known. */
+export interface Failure {
+  readonly code: FailureCode;
+  readonly message: string;
+  readonly retryAfterMs?: number;
+  /** The engine's last output lines, oldest first, where they help to understand the failure. */
+  readonly lastOutput?: readonly string[];
+}
+
+/** Makes a failure. */
+export function failure(code: FailureCode, message: string, extra: Omit<Failure, "code" | "message"> = {}): Failure {
+  return { code, message, ...extra };
+}
+
+/** The message of anything that was thrown, with the code of a system error and its cause where there is one. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  const text = code !== undefined && !error.message.includes(code) ? `${error.message} (${code})` : error.message;
+  const cause = error.cause === undefined ? "" : `: ${describeError(error.cause)}`;
+  return (text === "" ? (code ?? error.name) : text) + cause;
+}

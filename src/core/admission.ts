@@ -1,0 +1,158 @@
+/** Who waits, who is in, and who was turned away: queues, deadlines and leases. */
+import { assert } from "../base/assert.ts";
+import { failure, type Failure } from "../base/failure.ts";
+import type { Effects } from "./effects.ts";
+import type { Engines, ModelRecord } from "./engines.ts";
+import type { Lease, LeaseId, LeaseOutcome, WaiterId } from "./lease.ts";
+import type { Timers } from "./timers.ts";
+import { newWaiter, type Waiter } from "./wait-queue.ts";
+
+/** Owns the waiters and the leases. Every waiter ends exactly once: granted, refused or abandoned. */
+export class Admission {
+  /** The models for which somebody waits. */
+  readonly waitingModels = new Set<ModelRecord>();
+  readonly #waiters = new Map<WaiterId, Waiter>();
+  /** Leases of an engine that is gone: they count for nothing but must still be handed in once. */
+  readonly #voidLeases = new Map<LeaseId, Lease>();
+  readonly #leaseOwners = new Map<LeaseId, ModelRecord>();
+  readonly #effects: Effects;
+  readonly #engines: Engines;
+  readonly #timers: Timers;
+  readonly #requestTimeoutMs: number;
+  #lastLeaseId = 0;
+
+  constructor(options: { effects: Effects; engines: Engines; timers: Timers; requestTimeoutMs: number }) {
+    this.#effects = options.effects;
+    this.#engines = options.engines;
+    this.#timers = options.timers;
+    this.#requestTimeoutMs = options.requestTimeoutMs;
+  }
+
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /** Leases that are out, those of engines that are gone included. */
+  get leasesOut(): number {
+    return this.#leaseOwners.size + this.#voidLeases.size;
+  }
+
+  enqueue(
+    id: WaiterId,
+    record: ModelRecord,
+    nowMs: number,
+    onTimeout: (record: ModelRecord, nowMs: number) => void,
+  ): void {
+    assert(!this.#waiters.has(id), `waiter ${id} waits already`);
+    const waiter = newWaiter(id, record.spec.id, nowMs);
+    this.#waiters.set(id, waiter);
+    record.queue.push(waiter);
+    this.waitingModels.add(record);
+    waiter.deadline = this.#timers.add(nowMs + this.#requestTimeoutMs, (atMs) => {
+      this.#refuseWaiter(waiter, record, this.#timedOut(record), atMs);
+      onTimeout(record, atMs);
+    });
+    const depth = record.queue.length;
+    this.#engines.journal({ kind: "request queued", model: record.spec.id, waiter: id, depth }, nowMs);
+  }
+
+  /** Lets one request in that never waited. */
+  grantAtOnce(id: WaiterId, record: ModelRecord, nowMs: number): void {
+    this.#grant(id, record, 0, nowMs);
+  }
+
+  grantAllWaiting(record: ModelRecord, nowMs: number): void {
+    for (let waiter = record.queue.oldest; waiter !== null; waiter = record.queue.oldest) {
+      this.#leaveQueue(waiter, record);
+      this.#grant(waiter.id, record, nowMs - waiter.enqueuedAtMs, nowMs);
+    }
+  }
+
+  /** Turns away one request that never waited. */
+  refuseAtOnce(id: WaiterId, record: ModelRecord, reason: Failure, nowMs: number): void {
+    const model = record.spec.id;
+    this.#engines.journal({ kind: "request refused", model, waiter: id, waitedMs: 0, failure: reason }, nowMs);
+    this.#effects.refuse(id, reason);
+  }
+
+  refuseAllWaiting(record: ModelRecord, reason: Failure, nowMs: number): void {
+    for (let waiter = record.queue.oldest; waiter !== null; waiter = record.queue.oldest) {
+      this.#refuseWaiter(waiter, record, reason, nowMs);
+    }
+  }
+
+  /** Returns the record whose queue it left, or null when it did not wait (any more). */
+  abandon(id: WaiterId, nowMs: number): ModelRecord | null {
+    const waiter = this.#waiters.get(id);
+    if (waiter === undefined) return null;
+    const record = this.#engines.get(waiter.model);
+    this.#leaveQueue(waiter, record);
+    const waitedMs = nowMs - waiter.enqueuedAtMs;
+    this.#engines.journal({ kind: "request abandoned", model: waiter.model, waiter: id, waitedMs }, nowMs);
+    return record;
+  }
+
+  /** Returns the record whose lease it was, or null when its engine was gone before. */
+  release(id: LeaseId, outcome: LeaseOutcome, nowMs: number): ModelRecord | null {
+    const record = this.#leaseOwners.get(id) ?? null;
+    const lease = record === null ? this.#voidLeases.get(id) : record.leases.get(id);
+    assert(lease !== undefined, `lease ${id} is released twice, or was never granted`);
+    this.#voidLeases.delete(id);
+    this.#leaseOwners.delete(id);
+    record?.leases.delete(id);
+    const heldMs = nowMs - lease.grantedAtMs;
+    this.#engines.journal({ kind: "lease released", model: lease.model, outcome, heldMs }, nowMs);
+    return record;
+  }
+
+  /** Asks for all leases back. They stay out until their holders hand them in. */
+  revokeAll(record: ModelRecord, reason: Failure, nowMs: number): void {
+    for (const lease of record.leases.values()) {
+      this.#engines.journal({ kind: "lease revoked", model: record.spec.id, failure: reason }, nowMs);
+      this.#effects.revoke(lease, reason);
+    }
+  }
+
+  /** Asks for all leases back and stops counting them: their engine is gone. */
+  voidAll(record: ModelRecord, reason: Failure, nowMs: number): void {
+    this.revokeAll(record, reason, nowMs);
+    for (const lease of record.leases.values()) {
+      this.#leaseOwners.delete(lease.id);
+      this.#voidLeases.set(lease.id, lease);
+    }
+    record.leases.clear();
+  }
+
+  #grant(waiter: WaiterId, record: ModelRecord, waitedMs: number, nowMs: number): void {
+    assert(record.state.kind === "awake", `${record.spec.id} is ${record.state.kind}, and a request was let in`);
+    this.#lastLeaseId += 1;
+    const lease: Lease = { id: this.#lastLeaseId, waiter, model: record.spec.id, grantedAtMs: nowMs, waitedMs };
+    record.leases.set(lease.id, lease);
+    this.#leaseOwners.set(lease.id, record);
+    this.#engines.journal({ kind: "request granted", model: lease.model, waiter, waitedMs }, nowMs);
+    this.#effects.grant(lease);
+  }
+
+  #refuseWaiter(waiter: Waiter, record: ModelRecord, reason: Failure, nowMs: number): void {
+    this.#leaveQueue(waiter, record);
+    const waitedMs = nowMs - waiter.enqueuedAtMs;
+    const model = waiter.model;
+    this.#engines.journal({ kind: "request refused", model, waiter: waiter.id, waitedMs, failure: reason }, nowMs);
+    this.#effects.refuse(waiter.id, reason);
+  }
+
+  #leaveQueue(waiter: Waiter, record: ModelRecord): void {
+    this.#waiters.delete(waiter.id);
+    this.#timers.cancel(waiter.deadline);
+    record.queue.remove(waiter);
+    if (record.queue.length === 0) this.waitingModels.delete(record);
+  }
+
+  #timedOut(record: ModelRecord): Failure {
+    const waitedFor = this.#engines.devices.obstacleFor(record.spec) ?? `its engine is ${record.state.kind}`;
+    return failure(
+      "queue_timeout",
+      `model ${record.spec.id} was not awake within ${this.#requestTimeoutMs / 1000} s: ${waitedFor}`,
+    );
+  }
+}

@@ -1,0 +1,17 @@
+/** How long a model that failed is left alone before it is tried again. */
+
+/** Wait before the first retry of a failed wake or start. */
+const FIRST_DELAY_MS = 2_000;
+
+/** No wait is longer: a broken model is tried at most every five minutes, and only if somebody asks for it. */
+const DELAY_MAX_MS = 300_000;
+
+/**
+ * The wait in ms after the `failuresInRow`-th failure (≥ 1). A crash gets its first retry at once, since the engine did
+ * work; a failed start or wake waits 2 s. From there on each wait is twice the last.
+ */
+export function retryDelayMs(kind: "crash" | "failed wake", failuresInRow: number): number {
+  const step = kind === "crash" ? failuresInRow - 1 : failuresInRow;
+  if (step <= 0) return 0;
+  return Math.min(FIRST_DELAY_MS * 2 ** Math.min(step - 1, 30), DELAY_MAX_MS);
+}

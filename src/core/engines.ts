@@ -1,0 +1,174 @@
+/** Every model's record and the only place where the state of an engine changes. */
+import { assert } from "../base/assert.ts";
+import type { Failure } from "../base/failure.ts";
+import { Devices } from "./devices.ts";
+import type { Effects } from "./effects.ts";
+import { assertMove, type EngineState } from "./engine-state.ts";
+import type { JournalEvent } from "./journal.ts";
+import type { Lease, LeaseId } from "./lease.ts";
+import type { ModelId, ModelSpec } from "./model.ts";
+import type { LiveSleepLevel, SleepLevel } from "./sleep-level.ts";
+import type { ModelSnapshot } from "./snapshot.ts";
+import type { Switch } from "./switch.ts";
+import type { Timer } from "./timers.ts";
+import { WaitQueue } from "./wait-queue.ts";
+
+/** All that the scheduler keeps of one model. */
+export interface ModelRecord {
+  readonly spec: ModelSpec;
+  state: EngineState;
+  stateSinceMs: number;
+  awakeSinceMs: number;
+  readonly queue: WaitQueue;
+  readonly leases: Map<LeaseId, Lease>;
+  failuresInRow: number;
+  lastFailure: Failure | null;
+  /** Until then requests are refused with `lastFailure`. */
+  retryAtMs: number;
+  /** Stops in a row that left a process behind. */
+  failedStops: number;
+  /** The switch of which it is the target or a victim. */
+  switch: Switch | null;
+  drainTimer: Timer | null;
+  /** Set while a stop that failed waits for its next try. */
+  stopTimer: Timer | null;
+}
+
+/** Owns the records. */
+export class Engines {
+  readonly devices: Devices;
+  readonly #records = new Map<ModelId, ModelRecord>();
+  readonly #effects: Effects;
+
+  constructor(models: readonly ModelSpec[], effects: Effects, nowMs: number) {
+    this.devices = new Devices(models);
+    this.#effects = effects;
+    for (const spec of models) {
+      assert(!this.#records.has(spec.id), `model ${spec.id} is there twice`);
+      assert(spec.devices.length > 0, `model ${spec.id} has no device`);
+      this.#records.set(spec.id, newRecord(spec, nowMs));
+    }
+  }
+
+  get(id: ModelId): ModelRecord {
+    const record = this.#records.get(id);
+    assert(record !== undefined, `no model ${id}`);
+    return record;
+  }
+
+  all(): IterableIterator<ModelRecord> {
+    return this.#records.values();
+  }
+
+  open(record: ModelRecord, nowMs: number): void {
+    this.#moveTo(record, { kind: "awake" }, nowMs);
+  }
+
+  drain(record: ModelRecord, to: SleepLevel, nowMs: number): void {
+    this.#moveTo(record, { kind: "draining", to }, nowMs);
+  }
+
+  /** Puts away an engine that has no lease, to the level its drain was for. */
+  putAway(record: ModelRecord, nowMs: number): void {
+    assert(record.state.kind === "draining", `${record.spec.id} is put away undrained`);
+    assert(record.leases.size === 0, `${record.spec.id} is put away with ${record.leases.size} leases out`);
+    const level = record.state.to;
+    if (level === 3) {
+      this.stop(record, null, nowMs);
+    } else {
+      this.#moveTo(record, { kind: "falling asleep", to: level }, nowMs);
+      this.#effects.sleep(record.spec.id, level);
+    }
+  }
+
+  asleep(record: ModelRecord, nowMs: number): void {
+    assert(record.state.kind === "falling asleep", `${record.spec.id} fell asleep in state ${record.state.kind}`);
+    this.#moveTo(record, { kind: "asleep", level: record.state.to }, nowMs);
+  }
+
+  /** Wakes or starts the engine, whichever brings it awake from where it is. */
+  bringUp(record: ModelRecord, nowMs: number): void {
+    if (record.state.kind === "asleep") {
+      const from: LiveSleepLevel = record.state.level;
+      this.#moveTo(record, { kind: "waking", from }, nowMs);
+      this.#effects.wake(record.spec.id, from);
+    } else {
+      this.#moveTo(record, { kind: "starting" }, nowMs);
+      this.#effects.start(record.spec.id);
+    }
+  }
+
+  stop(record: ModelRecord, because: Failure | null, nowMs: number): void {
+    this.#moveTo(record, { kind: "stopping", because }, nowMs);
+    this.#effects.stop(record.spec.id);
+  }
+
+  /** A stop that left something behind is tried again. */
+  stopAgain(record: ModelRecord): void {
+    assert(record.state.kind === "stopping", `${record.spec.id} is stopped again in state ${record.state.kind}`);
+    record.stopTimer = null;
+    this.#effects.stop(record.spec.id);
+  }
+
+  /** No process is left. `failed` while the backoff of what made us stop it lasts. */
+  stopped(record: ModelRecord, nowMs: number): void {
+    assert(record.state.kind === "stopping", `${record.spec.id} stopped in state ${record.state.kind}`);
+    const { because } = record.state;
+    record.failedStops = 0;
+    if (because !== null && record.retryAtMs > nowMs) {
+      this.#moveTo(record, { kind: "failed", failure: because, retryAtMs: record.retryAtMs }, nowMs);
+    } else {
+      this.#moveTo(record, { kind: "stopped" }, nowMs);
+    }
+  }
+
+  journal(event: JournalEvent, nowMs: number): void {
+    this.#effects.record({ ...event, atMs: nowMs });
+  }
+
+  #moveTo(record: ModelRecord, to: EngineState, nowMs: number): void {
+    const from = record.state;
+    assertMove(record.spec.id, from.kind, to.kind);
+    const lastedMs = nowMs - record.stateSinceMs;
+    record.state = to;
+    record.stateSinceMs = nowMs;
+    // A drain that was called off goes on with the same stay, so that it cannot extend it again and again.
+    if (to.kind === "awake" && from.kind !== "draining") record.awakeSinceMs = nowMs;
+    this.devices.onMoved(record.spec, to);
+    this.journal({ kind: "state changed", model: record.spec.id, from: from.kind, to, lastedMs }, nowMs);
+  }
+}
+
+/** What others may see of a record. */
+export function modelSnapshot(record: ModelRecord): ModelSnapshot {
+  return {
+    id: record.spec.id,
+    devices: record.spec.devices,
+    sleepLevel: record.spec.sleepLevel,
+    state: record.state,
+    stateSinceMs: record.stateSinceMs,
+    waiting: record.queue.length,
+    oldestEnqueuedAtMs: record.queue.oldest?.enqueuedAtMs ?? null,
+    inFlight: record.leases.size,
+    failuresInRow: record.failuresInRow,
+    lastFailure: record.lastFailure,
+  };
+}
+
+function newRecord(spec: ModelSpec, nowMs: number): ModelRecord {
+  return {
+    spec,
+    state: { kind: "stopped" },
+    stateSinceMs: nowMs,
+    awakeSinceMs: nowMs,
+    queue: new WaitQueue(),
+    leases: new Map(),
+    failuresInRow: 0,
+    lastFailure: null,
+    retryAtMs: nowMs,
+    failedStops: 0,
+    switch: null,
+    drainTimer: null,
+    stopTimer: null,
+  };
+}

@@ -1,0 +1,83 @@
+/** The one stream of what happened. Logs, metrics and traces read it; nothing reads it to decide. */
+import type { Failure } from "../base/failure.ts";
+import type { EngineState, EngineStateKind } from "./engine-state.ts";
+import type { LeaseOutcome, WaiterId } from "./lease.ts";
+import type { ModelId } from "./model.ts";
+
+/** One thing that happened, without its time. Durations are in ms; `from` names who leaves, empty when nobody did. */
+export type JournalEvent =
+  | { readonly kind: "request queued"; readonly model: ModelId; readonly waiter: WaiterId; readonly depth: number }
+  | { readonly kind: "request granted"; readonly model: ModelId; readonly waiter: WaiterId; readonly waitedMs: number }
+  | {
+      readonly kind: "request refused";
+      readonly model: ModelId;
+      readonly waiter: WaiterId;
+      readonly waitedMs: number;
+      readonly failure: Failure;
+    }
+  | {
+      readonly kind: "request abandoned";
+      readonly model: ModelId;
+      readonly waiter: WaiterId;
+      readonly waitedMs: number;
+    }
+  | {
+      readonly kind: "lease released";
+      readonly model: ModelId;
+      readonly outcome: LeaseOutcome;
+      readonly heldMs: number;
+    }
+  | { readonly kind: "lease revoked"; readonly model: ModelId; readonly failure: Failure }
+  | {
+      readonly kind: "state changed";
+      readonly model: ModelId;
+      readonly from: EngineStateKind;
+      readonly to: EngineState;
+      /** How long the engine was in the state it leaves. */
+      readonly lastedMs: number;
+    }
+  | {
+      readonly kind: "switch started";
+      readonly from: readonly ModelId[];
+      readonly to: ModelId;
+      readonly because: string;
+    }
+  | { readonly kind: "drain ended"; readonly from: readonly ModelId[]; readonly to: ModelId; readonly drainMs: number }
+  | {
+      readonly kind: "switch cancelled";
+      readonly from: readonly ModelId[];
+      readonly to: ModelId;
+      readonly because: string;
+    }
+  | {
+      readonly kind: "switch ended";
+      readonly from: readonly ModelId[];
+      readonly to: ModelId;
+      readonly durationMs: number;
+      readonly costAverageMs: number;
+    }
+  | {
+      readonly kind: "switch failed";
+      readonly from: readonly ModelId[];
+      readonly to: ModelId;
+      readonly durationMs: number;
+      readonly failure: Failure;
+    }
+  | {
+      readonly kind: "engine crashed";
+      readonly model: ModelId;
+      readonly during: EngineStateKind;
+      readonly failure: Failure;
+    }
+  | { readonly kind: "sleep failed"; readonly model: ModelId; readonly failure: Failure }
+  | {
+      readonly kind: "stop failed";
+      readonly model: ModelId;
+      readonly failure: Failure;
+      readonly retryAtMs: number | null;
+    }
+  | { readonly kind: "shutdown started"; readonly inFlight: number }
+  | { readonly kind: "shutdown ended" };
+
+/** A journal event with the time at which it happened, on the caller's clock, in ms. */
+export type JournalEntry = JournalEvent & { readonly atMs: number };

@@ -1,0 +1,17 @@
+/** What the scheduler knows of a model before anything has happened to it. */
+import type { SleepLevel } from "./sleep-level.ts";
+
+/** A model's public name, as clients send it. */
+export type ModelId = string;
+
+/** A GPU, by the id that the configuration gives it ("0", "1", …). */
+export type DeviceId = string;
+
+/** One configured model. */
+export interface ModelSpec {
+  readonly id: ModelId;
+  /** The devices its engine uses, all at once; at least one. */
+  readonly devices: readonly DeviceId[];
+  /** How deep it is put to sleep when it must make room. */
+  readonly sleepLevel: SleepLevel;
+}

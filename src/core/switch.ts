@@ -1,0 +1,25 @@
+/** One change of who is awake: drain those who must leave, put them away, wake the one that is wanted. */
+import type { ModelId } from "./model.ts";
+
+/**
+ * | phase    | until                                      | can be cancelled                         |
+ * |----------|--------------------------------------------|------------------------------------------|
+ * | draining | no victim has a lease                      | yes: the victims' gates open again       |
+ * | evicting | every victim is asleep, stopped or failed  | no, but without waiters no wake follows  |
+ * | waking   | the target is awake, or has failed         | no: it will be wanted                    |
+ */
+export type SwitchPhase = "draining" | "evicting" | "waking";
+
+/** A switch under way. Its target and victims belong to no other switch. */
+export interface Switch {
+  readonly target: ModelId;
+  readonly victims: readonly ModelId[];
+  readonly startedAtMs: number;
+  phase: SwitchPhase;
+  drainedAtMs: number | null;
+}
+
+/** How metrics and logs name the side that leaves: the victims, or "none" when the devices were empty. */
+export function fromLabel(victims: readonly ModelId[]): string {
+  return victims.length === 0 ? "none" : victims.join("+");
+}
