@@ -1,0 +1,84 @@
+/** The configuration as the program sees it: camelCase, durations in ms, every default filled in and every path made absolute. */
+
+import type { SleepLevel } from "../core/sleep-level.ts";
+import type { Problem } from "./problem.ts";
+
+/** The least severe log event that is written. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** A checked configuration. */
+export interface Config {
+  /** Address the gateway listens on. */
+  readonly host: string;
+  /** Port the gateway listens on, 1–65535. */
+  readonly port: number;
+  /** Port of the metrics listener; 0 = none. */
+  readonly metricsPort: number;
+  /** The engine's program, then its leading arguments; never empty. */
+  readonly vllmCommand: readonly string[];
+  /** The program that reads GPU memory, then its leading arguments; never empty. */
+  readonly nvidiaSmiCommand: readonly string[];
+  /** Absolute path of the folder for engine logs and the record of what runs. */
+  readonly stateDir: string;
+  /** How long streams may still run after SIGTERM. */
+  readonly shutdownTimeoutMs: number;
+  /** Largest request body that is taken. */
+  readonly maxBodyBytes: number;
+  readonly logLevel: LogLevel;
+  readonly policy: PolicyConfig;
+  readonly engineTimeouts: EngineTimeouts;
+  /** In the order of the file (names that are whole numbers first); never empty; names and aliases are unique among each other. */
+  readonly models: readonly ModelConfig[];
+  /** What is allowed but probably not meant, in the order of the file. */
+  readonly warnings: readonly Problem[];
+}
+
+/** When to switch models. Further policies become further members of this union. */
+export type PolicyConfig = FifoPolicyConfig;
+
+/** Switch at the first request for another model. */
+export interface FifoPolicyConfig {
+  readonly policyType: "fifo";
+  /** How long a request may wait for its model. */
+  readonly requestTimeoutMs: number;
+  /** Whether running requests are let to their end before their model is put to sleep. */
+  readonly drainBeforeSwitch: boolean;
+  /** How long a drain may take before the rest is aborted; null = as long as it takes. */
+  readonly drainTimeoutMs: number | null;
+  /** How long a model stays awake at least. */
+  readonly minActiveMs: number;
+  /** For models that name none; already filled in there. */
+  readonly sleepLevel: SleepLevel;
+}
+
+/** How long engines may take for what they are told. */
+export interface EngineTimeouts {
+  readonly sleepTimeoutMs: number;
+  readonly wakeTimeoutMs: number;
+  readonly reloadTimeoutMs: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly stopGraceMs: number;
+}
+
+/** One model and how its engine is run. */
+export interface ModelConfig {
+  /** The public name: what clients write in `model`. */
+  readonly name: string;
+  /** What the engine loads: a Hugging Face id or a path. */
+  readonly modelPath: string;
+  /** Further public names. */
+  readonly aliases: readonly string[];
+  /** The engine's loopback port; null = a free one is chosen at each start. */
+  readonly port: number | null;
+  /** Ids of the GPUs it runs on, ascending as written; null = all. */
+  readonly gpus: readonly number[] | null;
+  readonly sleepLevel: SleepLevel;
+  /** Whether the engine is started with `--enable-sleep-mode`. */
+  readonly sleepModeFlag: boolean;
+  /** Arguments added to the engine's command line. */
+  readonly extraArgs: readonly string[];
+  /** Variables added to the engine's environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** How long a start may take until the engine is ready. */
+  readonly startupTimeoutMs: number;
+}

@@ -1,0 +1,80 @@
+/**
+ * A configuration of which only some parts may be right: what the checks across keys look at, so that they speak up even where the
+ * schema has found something else wrong. Whatever has the wrong type is simply absent here.
+ */
+
+import type { KeyPath } from "./document.ts";
+
+/** The parts of a file that have the type they should. */
+export interface Draft {
+  /** Texts and numbers of the top level. */
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly metricsPort: number | undefined;
+  /** Undefined if `models` is absent or no mapping. */
+  readonly models: readonly DraftModel[] | undefined;
+}
+
+/** The parts of one model that have the type they should. */
+export interface DraftModel {
+  readonly name: string;
+  readonly path: KeyPath;
+  readonly port: number | undefined;
+  /** Entries that are no text are undefined, so that indexes stay those of the file. */
+  readonly aliases: readonly (string | undefined)[];
+  readonly extraArgs: readonly (string | undefined)[];
+  readonly gpus: readonly unknown[];
+  readonly envNames: readonly string[];
+}
+
+/** What a check across keys has to say about one of them. */
+export interface Finding {
+  readonly severity: "error" | "warning";
+  readonly path: KeyPath;
+  readonly message: string;
+  /** Whether it is the key that is meant and not its value. */
+  readonly onKey?: boolean;
+}
+
+/** Reads what can be read of a plain value. */
+export function draftOf(value: unknown): Draft {
+  const file = mappingOf(value) ?? {};
+  const models = mappingOf(file["models"]);
+  return {
+    host: textOf(file["host"]),
+    port: numberOf(file["port"]),
+    metricsPort: numberOf(file["metrics_port"]),
+    models: models && Object.entries(models).map(([name, model]) => draftModelOf(name, model)),
+  };
+}
+
+/** The value as a mapping, or undefined if it is none. */
+export function mappingOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isMapping ? (value as Readonly<Record<string, unknown>>) : undefined;
+}
+
+function draftModelOf(name: string, value: unknown): DraftModel {
+  const model = mappingOf(value) ?? {};
+  return {
+    name,
+    path: ["models", name],
+    port: numberOf(model["port"]),
+    aliases: listOf(model["aliases"]).map(textOf),
+    extraArgs: listOf(model["extra_args"]).map(textOf),
+    gpus: listOf(model["gpus"]),
+    envNames: Object.keys(mappingOf(model["env"]) ?? {}),
+  };
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}

@@ -1,0 +1,69 @@
+/** What a model gives its engine beside the path: arguments, variables, GPUs. Checks what would work against llmux. */
+
+import type { Draft, DraftModel, Finding } from "./draft.ts";
+
+/** Arguments by which an engine would listen elsewhere than llmux looks for it. */
+const listeningFlags: ReadonlyMap<string, string> = new Map([
+  ["--port", "llmux sets it; write the key port of the model"],
+  ["--host", "llmux sets it; engines listen on loopback only"],
+  ["--uds", "llmux reaches engines by their port"],
+]);
+
+/** Checks `extra_args`, `env` and `gpus` of every model. */
+export function engineFindings(draft: Draft): Finding[] {
+  const checks = [listeningFindings, servedNameFindings, gpuFindings, variableFindings];
+  return (draft.models ?? []).flatMap((model) => checks.flatMap((check) => check(model)));
+}
+
+/** The flag of an argument, in the spelling with hyphens: `--served_model_name=x` is `--served-model-name`. */
+export function flagOf(argument: string): string | undefined {
+  return /^--[^=]+/.exec(argument)?.[0].replaceAll("_", "-");
+}
+
+function listeningFindings({ path, extraArgs }: DraftModel): Finding[] {
+  return extraArgs.flatMap((argument, index) => {
+    const flag = flagOf(argument ?? "");
+    const reason = listeningFlags.get(flag ?? "");
+    if (flag === undefined || reason === undefined) return [];
+    const message = `expected no argument that says where the engine listens, found ${flag}: ${reason}`;
+    return [{ severity: "error" as const, path: [...path, "extra_args", index], message }];
+  });
+}
+
+/** An engine refuses names that it was not told to serve, and llmux passes requests on as they are. */
+function servedNameFindings({ name, path, aliases, extraArgs }: DraftModel): Finding[] {
+  const index = extraArgs.findLastIndex((argument) => flagOf(argument ?? "") === "--served-model-name");
+  if (index === -1) return [];
+  const served = servedNames(extraArgs, index);
+  const missing = [name, ...aliases].filter((wanted) => wanted !== undefined && !served.has(wanted));
+  if (missing.length === 0) return [];
+  const message =
+    `expected --served-model-name to list the model's name and its aliases, found that ${missing.join(", ")} ` +
+    `${missing.length === 1 ? "is" : "are"} missing; the engine will refuse requests under ${missing.length === 1 ? "it" : "them"}`;
+  return [{ severity: "warning", path: [...path, "extra_args", index], message }];
+}
+
+function servedNames(extraArgs: readonly (string | undefined)[], index: number): ReadonlySet<string> {
+  const inline = /^[^=]+=(.*)$/s.exec(extraArgs[index] ?? "")?.[1];
+  if (inline !== undefined) return new Set([inline]);
+  const following = extraArgs.slice(index + 1);
+  const end = following.findIndex((argument) => argument?.startsWith("-"));
+  const names = end === -1 ? following : following.slice(0, end);
+  return new Set(names.filter((served) => served !== undefined));
+}
+
+function gpuFindings({ path, gpus }: DraftModel): Finding[] {
+  return gpus.flatMap((gpu, index) => {
+    if (typeof gpu !== "number" || gpus.indexOf(gpu) === index) return [];
+    const message = `expected each GPU once, found ${gpu} twice`;
+    return [{ severity: "error" as const, path: [...path, "gpus", index], message }];
+  });
+}
+
+function variableFindings({ path, envNames }: DraftModel): Finding[] {
+  return envNames.flatMap((name) => {
+    if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return [];
+    const message = `expected the name of a variable (letters, digits and _), found ${JSON.stringify(name)}`;
+    return [{ severity: "error" as const, path: [...path, "env", name], onKey: true, message }];
+  });
+}

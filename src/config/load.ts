@@ -1,0 +1,115 @@
+/** Reads a configuration file into a `Config`, or says everything that is wrong with it at once. */
+
+import { readFileSync, statSync } from "node:fs";
+import { isMap, isScalar, isSeq, type Node } from "yaml";
+import type { z } from "zod";
+import type { Config } from "./config.ts";
+import { isUnresolved, keyText, nodeAt, plainValue, problemAt, readDocument, type SourceDocument } from "./document.ts";
+import { draftOf, type Finding } from "./draft.ts";
+import { engineFindings } from "./engine-arguments.ts";
+import { convertLoneVariable, type Environment, putInVariables } from "./environment.ts";
+import { exposureFindings } from "./exposure.ts";
+import { problemsOf } from "./issues.ts";
+import { type Adopted, adoptLlmux03 } from "./llmux-03.ts";
+import { nameFindings } from "./names.ts";
+import { portFindings } from "./ports.ts";
+import { ConfigError, inFileOrder, type Problem } from "./problem.ts";
+import { resolveConfig } from "./resolve.ts";
+import { type ConfigFile, fileSchema } from "./schema.ts";
+
+export type { Config } from "./config.ts";
+export { ConfigError, type Problem } from "./problem.ts";
+
+/** Largest configuration file that is read. */
+const fileBytesMax = 4 * 2 ** 20;
+
+/** Reads the configuration at `path`, with `${NAME}` taken from `env`. Throws `ConfigError` and nothing else. */
+export function loadConfig(path: string, env: Environment): Config {
+  return parseConfig(readText(path), path, env);
+}
+
+/** Makes a configuration from the text of a file; `fileName` is what messages call it. Throws `ConfigError` and nothing else. */
+export function parseConfig(text: string, fileName: string, env: Environment): Config {
+  const source = readDocument(text.replace(/^\uFEFF/, ""), fileName);
+  const variableProblems = putInVariables(source, env);
+  takeWordsAsWritten(source);
+
+  const { adopted, result } = checkAgainstSchema(source);
+  const draft = draftOf(adopted.value);
+  const findings = [
+    ...adopted.findings,
+    ...exposureFindings(draft),
+    ...portFindings(draft),
+    ...nameFindings(draft),
+    ...engineFindings(draft),
+  ];
+  const problems = [
+    ...variableProblems,
+    ...problemsOf(result.error?.issues ?? [], source, adopted.value),
+    ...problemsFrom(source, findings, "error"),
+  ];
+  if (!result.success || problems.length > 0) throw new ConfigError(problems);
+  return resolveConfig(result.data, env, inFileOrder(problemsFrom(source, findings, "warning")));
+}
+
+interface Checked {
+  readonly adopted: Adopted;
+  readonly result: z.ZodSafeParseResult<ConfigFile>;
+}
+
+/** Checks the document; where something else than a text was wanted from a lone `${NAME}`, converts it and checks again. */
+function checkAgainstSchema(source: SourceDocument): Checked {
+  const check = (): Checked => {
+    const adopted = adoptLlmux03(source.text, plainValue(source));
+    return { adopted, result: fileSchema.safeParse(adopted.value) };
+  };
+  const first = check();
+  const converted = (first.result.error?.issues ?? []).filter((issue) => convertLoneVariable(source, issue.path));
+  return converted.length === 0 ? first : check();
+}
+
+/** `0.90` in a list of arguments is the argument `0.90` and not the number 0.9: numbers and booleans there are taken as written. */
+function takeWordsAsWritten(source: SourceDocument): void {
+  const models = nodeAt(source, ["models"]);
+  for (const { key } of isMap(models) ? models.items : []) {
+    const model = ["models", keyText(key)];
+    const extraArgs = nodeAt(source, [...model, "extra_args"]);
+    if (isSeq(extraArgs))
+      extraArgs.items.forEach((_, index) => takeAsWritten(nodeAt(source, [...model, "extra_args", index])));
+    const variables = nodeAt(source, [...model, "env"]);
+    for (const pair of isMap(variables) ? variables.items : []) {
+      takeAsWritten(nodeAt(source, [...model, "env", keyText(pair.key)]));
+    }
+  }
+}
+
+function takeAsWritten(node: Node | undefined): void {
+  if (!isScalar(node) || node.source === undefined) return;
+  if (typeof node.value === "number" || typeof node.value === "boolean") node.value = node.source;
+}
+
+function problemsFrom(source: SourceDocument, findings: readonly Finding[], severity: Finding["severity"]): Problem[] {
+  return findings
+    .filter((finding) => finding.severity === severity && !isUnresolved(source, finding.path))
+    .map((finding) => problemAt(source, finding.path, finding.message, finding.onKey));
+}
+
+function readText(path: string): string {
+  const refuse = (message: string): ConfigError => {
+    return new ConfigError([{ file: path, line: 1, column: 1, path: "", message }]);
+  };
+  try {
+    const stat = statSync(path);
+    if (stat.isDirectory()) throw refuse("expected a configuration file, found a directory");
+    if (stat.size > fileBytesMax) {
+      throw refuse(`expected a configuration file of at most ${fileBytesMax} bytes, found ${stat.size}`);
+    }
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw refuse("expected a configuration file, found no such file");
+    if (code === "EACCES") throw refuse("expected a configuration file that may be read, found that access is denied");
+    throw refuse(`expected a configuration file that can be read: ${message}`);
+  }
+}
