@@ -4,22 +4,39 @@
 const wordLengthMax = 64;
 
 /**
- * Returns the candidate that is fewest slips of the finger away from `word` (a letter left out, put in, swapped or wrong), or
- * undefined if even the nearest one is more than a third of the word away.
+ * Returns the candidate that is fewest slips of the finger away from `word` (a letter left out, put in, swapped or wrong); failing
+ * that, the one that has all its parts and more. Undefined if even the nearest one is more than a third of the word away.
  */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > wordLengthMax) return undefined;
   const wanted = normalised(word);
+  const words = [...candidates].filter((candidate) => candidate.length <= wordLengthMax);
+  return nearest(wanted, words) ?? longerForm(wanted, words);
+}
+
+/** The candidate fewest slips away, if it is near enough. */
+function nearest(wanted: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestSlips = Math.max(1, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of candidates) {
-    if (candidate.length > wordLengthMax) continue;
     const slips = slipsBetween(wanted, normalised(candidate));
     if (slips >= bestSlips) continue;
     best = candidate;
     bestSlips = slips;
   }
   return best;
+}
+
+/** The shortest candidate that has all parts of the word and more: `min_active` for `min_active_secs`. */
+function longerForm(wanted: string, candidates: readonly string[]): string | undefined {
+  const parts = wanted.split("_");
+  return candidates
+    .filter((candidate) => isPartOf(parts, normalised(candidate).split("_")))
+    .toSorted((a, b) => a.length - b.length)[0];
+}
+
+function isPartOf(parts: readonly string[], whole: readonly string[]): boolean {
+  return parts.every((part) => whole.includes(part));
 }
 
 /** `minActiveSecs`, `min-active-secs` and `min_active_secs` are the same word in three accents. */

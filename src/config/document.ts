@@ -19,6 +19,12 @@ import { ConfigError, type Problem } from "./problem.ts";
 /** A key's place in the tree: names of keys, indexes of list items. */
 export type KeyPath = readonly PropertyKey[];
 
+/** How many faults of form are reported. */
+const faultsShownMax = 5;
+
+/** Makes a problem at an offset in the text. */
+type ProblemAt = (offset: number, path: string, message: string) => Problem;
+
 /** A file that is well-formed YAML with a mapping at its root. */
 export interface SourceDocument {
   readonly file: string;
@@ -36,17 +42,12 @@ export interface SourceDocument {
 export function readDocument(text: string, file: string): SourceDocument {
   const lines = new LineCounter();
   const tree = asConfigError(file, () =>
-    parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: "silent" }),
+    parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: "error" }),
   );
-  const at = (offset: number, path: string, message: string): Problem => ({
-    file,
-    path,
-    message,
-    ...placeOf(lines, offset),
-  });
+  const at: ProblemAt = (offset, path, message) => ({ file, path, message, ...placeOf(lines, offset) });
 
   const faults = [...tree.errors, ...tree.warnings];
-  if (faults.length > 0) throw new ConfigError(faults.map((fault) => at(fault.pos[0], "", syntaxMessage(fault))));
+  if (faults.length > 0) throw new ConfigError(faultProblems(faults, at));
   const root = tree.contents;
   if (root === null || (isScalar(root) && root.value === null)) {
     throw new ConfigError([at(0, "", "expected a configuration with at least one model, found an empty file")]);
@@ -109,7 +110,8 @@ export function pathText(path: KeyPath): string {
 /** The text of a mapping's key; empty for a key that is null. */
 export function keyText(key: unknown): string {
   const value: unknown = isScalar(key) ? key.value : undefined;
-  return value === null || value === undefined || typeof value === "object" ? "" : String(value);
+  if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") return String(value);
+  return typeof value === "string" ? value : "";
 }
 
 /** Where a node's text begins, in characters from the start of the file. */
@@ -151,13 +153,23 @@ function placeOf(lines: LineCounter, offset: number): { readonly line: number; r
   return { line: Math.max(1, line), column: Math.max(1, col) };
 }
 
+/** Faults of form as problems: the first few, one a place, for after a slip the parser trips over all that follows. */
+function faultProblems(faults: readonly YAMLError[], at: ProblemAt): Problem[] {
+  const first = new Map<number, YAMLError>();
+  for (const fault of faults) {
+    if (!first.has(fault.pos[0])) first.set(fault.pos[0], fault);
+    if (first.size === faultsShownMax) break;
+  }
+  return [...first].map(([offset, fault]) => at(offset, "", syntaxMessage(fault)));
+}
+
 function syntaxMessage(fault: YAMLError): string {
   if (fault.code === "MULTIPLE_DOCS") return "expected one document, found a second one (after ---)";
   return `expected well-formed YAML: ${fault.message}`;
 }
 
 /** Keys that occur twice, keys that are no plain text, and aliases without an anchor: YAML's own, but nothing we can use. */
-function keyProblems(tree: Document, at: (offset: number, path: string, message: string) => Problem): Problem[] {
+function keyProblems(tree: Document, at: ProblemAt): Problem[] {
   const problems: Problem[] = [];
   visit(tree, {
     Map(_, map) {

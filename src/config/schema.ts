@@ -228,7 +228,8 @@ export type ConfigFile = z.output<typeof fileSchema>;
 
 /** The keys that a mapping of the file may have; `model` stands for every `models.<name>`. */
 export const knownKeys: Readonly<Record<"top" | "policy" | "engine_timeouts" | "model", readonly string[]>> = {
-  top: Object.keys(fileSchema.shape),
+  // $schema is for editors: nobody who mistypes a key means it.
+  top: Object.keys(fileSchema.shape).filter((key) => key !== "$schema"),
   policy: Object.keys(policySchema.shape),
   engine_timeouts: Object.keys(engineTimeoutsSchema.shape),
   model: Object.keys(modelSchema.shape),

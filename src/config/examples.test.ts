@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { parse } from "yaml";
+import { loadConfig, parseConfig } from "./load.ts";
+import { knownKeys } from "./schema.ts";
+
+const root = join(import.meta.dirname, "../..");
+const examplePath = join(root, "llmux.example.yaml");
+const demoPath = join(root, "examples/demo.yaml");
+
+describe("llmux.example.yaml", () => {
+  const raw = parse(readFileSync(examplePath, "utf8")) as Record<string, Record<string, object>>;
+
+  it("loads without a warning", () => {
+    assert.deepEqual(loadConfig(examplePath, {}).warnings, []);
+  });
+
+  it("has every key there is", () => {
+    assert.deepEqual(Object.keys(raw).toSorted(), knownKeys.top.toSorted());
+    assert.deepEqual(Object.keys(raw["policy"] ?? {}).toSorted(), knownKeys.policy.toSorted());
+    assert.deepEqual(Object.keys(raw["engine_timeouts"] ?? {}).toSorted(), knownKeys.engine_timeouts.toSorted());
+    assert.deepEqual(Object.keys(raw["models"]?.["qwen-14b"] ?? {}).toSorted(), knownKeys.model.toSorted());
+  });
+
+  it("shows the defaults of all but the models, as it says", () => {
+    const { models: _, ...shown } = loadConfig(examplePath, {});
+    const { models: __, ...defaults } = parseConfig("models: {a: {model_path: x}}", "f", {});
+    assert.deepEqual(shown, defaults);
+  });
+});
+
+describe("examples/demo.yaml", () => {
+  const config = loadConfig(demoPath, {});
+
+  it("loads without a warning and needs no GPU", () => {
+    assert.deepEqual(config.warnings, []);
+    assert.deepEqual([config.vllmCommand, config.nvidiaSmiCommand], [["mock-vllm"], ["mock-vllm", "nvidia-smi"]]);
+  });
+
+  it("has two models on one pretend GPU that holds one of them awake and the other asleep", () => {
+    assert.equal(config.models.length, 2);
+    assert.equal(new Set(config.models.map((model) => model.env["MOCK_VLLM_GPUS"])).size, 1);
+    for (const { extraArgs } of config.models) {
+      const share = Number(extraArgs[extraArgs.indexOf("--gpu-memory-utilization") + 1]);
+      // A sleeping stand-in keeps 5 % of its GPU.
+      assert.ok(share + 0.05 <= 1 && share * 2 > 1, String(share));
+    }
+  });
+
+  it("keeps its state apart from that of a llmux that does real work", () => {
+    assert.notEqual(config.stateDir, loadConfig(examplePath, {}).stateDir);
+  });
+});

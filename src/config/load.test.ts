@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, describe, it } from "node:test";
+import { ConfigError, loadConfig, parseConfig } from "./load.ts";
+
+const least = "models: {a: {model_path: org/a}}\n";
+
+function parse(text: string, env: Readonly<Record<string, string>> = { HOME: "/home/ada" }) {
+  return parseConfig(text, "llmux.yaml", env);
+}
+
+describe("parseConfig", () => {
+  it("fills in every default of a configuration that names one model only", () => {
+    assert.deepEqual(parse(least), {
+      host: "127.0.0.1",
+      port: 3000,
+      metricsPort: 9090,
+      vllmCommand: ["vllm"],
+      nvidiaSmiCommand: ["nvidia-smi"],
+      stateDir: "/home/ada/.local/state/llmux",
+      shutdownTimeoutMs: 30_000,
+      maxBodyBytes: 64 * 2 ** 20,
+      logLevel: "info",
+      policy: {
+        policyType: "fifo",
+        requestTimeoutMs: 60_000,
+        drainBeforeSwitch: true,
+        drainTimeoutMs: null,
+        minActiveMs: 5000,
+        sleepLevel: 1,
+      },
+      engineTimeouts: { sleepTimeoutMs: 120_000, wakeTimeoutMs: 30_000, reloadTimeoutMs: 60_000, stopGraceMs: 10_000 },
+      models: [
+        {
+          name: "a",
+          modelPath: "org/a",
+          aliases: [],
+          port: null,
+          gpus: null,
+          sleepLevel: 1,
+          sleepModeFlag: true,
+          extraArgs: [],
+          env: {},
+          startupTimeoutMs: 1_800_000,
+        },
+      ],
+      warnings: [],
+    });
+  });
+
+  it("takes every key of a model", () => {
+    const config = parse(`
+models:
+  b:
+    model_path: /models/b
+    aliases: [gpt-4o-mini, org/b:latest]
+    port: 8001
+    gpus: [1, 0]
+    sleep_level: 2
+    sleep_mode_flag: false
+    extra_args: [--max-model-len, "4096"]
+    env: {HF_HUB_OFFLINE: "1"}
+    startup_timeout_secs: 1h30m
+`);
+    assert.deepEqual(config.models, [
+      {
+        name: "b",
+        modelPath: "/models/b",
+        aliases: ["gpt-4o-mini", "org/b:latest"],
+        port: 8001,
+        gpus: [1, 0],
+        sleepLevel: 2,
+        sleepModeFlag: false,
+        extraArgs: ["--max-model-len", "4096"],
+        env: { HF_HUB_OFFLINE: "1" },
+        startupTimeoutMs: 5_400_000,
+      },
+    ]);
+  });
+
+  it("gives a model without a sleep level the policy's, and leaves one that has its own", () => {
+    const config = parse("policy: {sleep_level: 2}\nmodels: {a: {model_path: x}, b: {model_path: y, sleep_level: 3}}");
+    assert.deepEqual(
+      config.models.map((model) => model.sleepLevel),
+      [2, 3],
+    );
+  });
+
+  it("takes durations as numbers, fractions and texts", () => {
+    const { policy } = parse(
+      `policy: {request_timeout_secs: 300, min_active_secs: 0.5, drain_timeout_secs: 1m30s}\n${least}`,
+    );
+    assert.deepEqual([policy.requestTimeoutMs, policy.minActiveMs, policy.drainTimeoutMs], [300_000, 500, 90_000]);
+  });
+
+  it("takes sizes as numbers and texts", () => {
+    assert.equal(parse(`max_body_bytes: 1000\n${least}`).maxBodyBytes, 1000);
+    assert.equal(parse(`max_body_bytes: 2GiB\n${least}`).maxBodyBytes, 2 ** 31);
+  });
+
+  it("takes a command as one program, spaces and all, or as a list", () => {
+    assert.deepEqual(parse(`vllm_command: /opt/my vllm\n${least}`).vllmCommand, ["/opt/my vllm"]);
+    assert.deepEqual(parse(`nvidia_smi_command: [a, b]\n${least}`).nvidiaSmiCommand, ["a", "b"]);
+  });
+
+  it("passes numbers and booleans in arguments and variables on as they are written", () => {
+    const [model] = parse(
+      "models: {a: {model_path: x, extra_args: [-u, 0.90, 0x10, true], env: {A: 1_0, B: 1e3}}}",
+    ).models;
+    assert.deepEqual(model?.extraArgs, ["-u", "0.90", "0x10", "true"]);
+    assert.deepEqual(model.env, { A: "1_0", B: "1e3" });
+  });
+
+  it("makes paths of state_dir absolute", () => {
+    assert.equal(parse(`state_dir: "~"\n${least}`).stateDir, "/home/ada");
+    assert.equal(parse(`state_dir: ~/x/../y\n${least}`).stateDir, "/home/ada/y");
+    assert.equal(parse(`state_dir: state\n${least}`).stateDir, resolve("state"));
+    assert.equal(parse(`state_dir: /var/lib/llmux\n${least}`).stateDir, "/var/lib/llmux");
+    assert.equal(parse(`state_dir: ~/x\n${least}`, {}).stateDir, join(homedir(), "x"));
+  });
+
+  it("takes JSON, YAML with anchors, and a file that begins with a byte order mark", () => {
+    assert.equal(parse('{"port": 8080, "models": {"a": {"model_path": "x"}}}').port, 8080);
+    assert.equal(parse(`\uFEFF${least}`).models.length, 1);
+    const config = parse("models:\n  a: {model_path: x, env: &env {K: v}}\n  b: {model_path: y, env: *env}\n");
+    assert.deepEqual(config.models[1]?.env, { K: "v" });
+  });
+
+  it("leaves the key that tells editors the schema alone", () => {
+    assert.equal(parse(`$schema: ./llmux.schema.json\n${least}`).models.length, 1);
+  });
+
+  it("allows any number of models without a port, and metrics that are off", () => {
+    assert.equal(parse("metrics_port: 0\nmodels: {a: {model_path: x}, b: {model_path: y}}").metricsPort, 0);
+  });
+
+  for (const host of ["localhost", "127.0.0.2", "::1", "::ffff:127.0.0.1"]) {
+    it(`takes ${host} for loopback`, () => assert.deepEqual(parse(`host: "${host}"\n${least}`).warnings, []));
+  }
+
+  for (const host of ["0.0.0.0", "::", "192.168.1.5", "gpu-box.example.org", "127.example.org"]) {
+    it(`warns that ${host} is not loopback`, () => {
+      const [warning, ...more] = parse(`\nhost: "${host}"\n${least}`).warnings;
+      assert.deepEqual(more, []);
+      assert.deepEqual([warning?.file, warning?.line, warning?.column, warning?.path], ["llmux.yaml", 2, 7, "host"]);
+      assert.match(warning?.message ?? "", /^host: expected a loopback address .*, found "/);
+    });
+  }
+
+  it("warns where --served-model-name leaves out a name of the model", () => {
+    const [warning, ...more] = parse(
+      "models:\n  a:\n    model_path: x\n    aliases: [b, c]\n    extra_args: [--served-model-name, a, b, --seed, 1]\n",
+    ).warnings;
+    assert.deepEqual(more, []);
+    assert.deepEqual([warning?.line, warning?.column, warning?.path], [5, 18, "models.a.extra_args[0]"]);
+    assert.match(warning?.message ?? "", /found that c is missing/);
+  });
+
+  it("does not warn where --served-model-name lists all names of the model", () => {
+    for (const args of ["--served-model-name, b, a", "--served_model_name=x, --served-model-name, a, b"]) {
+      assert.deepEqual(parse(`models: {a: {model_path: x, aliases: [b], extra_args: [${args}]}}`).warnings, []);
+    }
+    assert.deepEqual(parse("models: {a: {model_path: x, extra_args: [--served-model-name=a]}}").warnings, []);
+  });
+});
+
+describe("loadConfig", () => {
+  const folder = mkdtempSync(join(tmpdir(), "llmux-config-"));
+  after(() => rmSync(folder, { recursive: true }));
+
+  it("reads a file, and names it in problems", () => {
+    const file = join(folder, "some.yaml");
+    writeFileSync(file, `${least}\nport: no`);
+    assert.throws(() => loadConfig(file, {}), {
+      name: "ConfigError",
+      message: /some\.yaml:3:7: port: expected a port/,
+    });
+    writeFileSync(file, least);
+    assert.equal(loadConfig(file, {}).models.length, 1);
+  });
+
+  for (const [what, path, message] of [
+    ["a file that is not there", join(folder, "none.yaml"), "expected a configuration file, found no such file"],
+    ["a directory", folder, "expected a configuration file, found a directory"],
+    [
+      "a path below a file",
+      join(import.meta.filename, "x"),
+      /^expected a configuration file that can be read: ENOTDIR/,
+    ],
+    ["a path with a NUL", "a\0b", /^expected a configuration file that can be read/],
+  ] as const) {
+    it(`refuses ${what} by its path`, () => {
+      assert.throws(
+        () => loadConfig(path, {}),
+        (error) => {
+          assert.ok(error instanceof ConfigError);
+          const [problem] = error.problems;
+          assert.equal(error.message, `${path}:1:1: ${problem?.message}`);
+          if (typeof message === "string") assert.equal(problem?.message, message);
+          else assert.match(problem?.message ?? "", message);
+          return true;
+        },
+      );
+    });
+  }
+
+  it("refuses a file that is far too large to be a configuration", () => {
+    const file = join(folder, "large.yaml");
+    writeFileSync(file, `${least}#${"x".repeat(4 * 2 ** 20)}`);
+    assert.throws(() => loadConfig(file, {}), { name: "ConfigError", message: /at most 4194304 bytes, found \d+/ });
+  });
+});
