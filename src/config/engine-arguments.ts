@@ -62,7 +62,8 @@ function gpuFindings({ path, gpus }: DraftModel): Finding[] {
 
 function variableFindings({ path, envNames }: DraftModel): Finding[] {
   return envNames.flatMap((name) => {
-    if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return [];
+    // Nothing but trouble comes of a key that objects have a meaning of their own for.
+    if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && name !== "__proto__") return [];
     const message = `expected the name of a variable (letters, digits and _), found ${JSON.stringify(name)}`;
     return [{ severity: "error" as const, path: [...path, "env", name], onKey: true, message }];
   });

@@ -283,6 +283,11 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
     'f:1:35: models.a.env."B C": expected the name of a variable (letters, digits and _), found "B C"',
   ],
   [
+    "a variable of objects' own",
+    "models: {a: {model_path: x, env: {__proto__: 1}}}",
+    'f:1:35: models.a.env.__proto__: expected the name of a variable (letters, digits and _), found "__proto__"',
+  ],
+  [
     "a variable that is nothing",
     "models: {a: {model_path: x, env: {B: }}}",
     "f:1:38: models.a.env.B: expected a variable's value, as text, found nothing",

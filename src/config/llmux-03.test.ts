@@ -104,6 +104,7 @@ describe("a file of llmux 0.3.0", () => {
     const config = parse(everything);
     assert.equal(config.host, "127.0.0.1");
     assert.match(config.warnings[0]?.message ?? "", /0\.3\.0 listened on all addresses/);
+    assert.deepEqual(parseConfig(JSON.stringify(everything), "f", {}, { host: "127.0.0.1" }).warnings, []);
   });
 
   it("is told its mistakes like any other", () => {

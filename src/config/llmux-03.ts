@@ -35,20 +35,19 @@ export interface Adopted {
 /**
  * If `text` is a file that llmux 0.3.0 would have taken in full (JSON, no key that is newer, a port for every model), returns
  * `value`, its content, in today's words; else `value` as it is.
+ * `hostIsChosen` says that the host does not come from the file, so that nobody needs to be warned about it.
  */
-export function adoptLlmux03(text: string, value: unknown): Adopted {
+export function adoptLlmux03(text: string, value: unknown, hostIsChosen: boolean): Adopted {
   const file = mappingOf(value);
   const models = mappingOf(file?.["models"]);
   if (file === undefined || models === undefined || !isJson(text) || !isLlmux03(file, models)) {
     return { value, findings: [] };
   }
-  const findings: Finding[] = [
-    warning(
-      ["models"],
-      "llmux 0.3.0 listened on all addresses; without the key host, llmux listens on 127.0.0.1 only",
-      true,
-    ),
-  ];
+  const findings: Finding[] = [];
+  if (!hostIsChosen) {
+    const message = "llmux 0.3.0 listened on all addresses; without the key host, llmux listens on 127.0.0.1 only";
+    findings.push(warning(["models"], message, true));
+  }
   const adoptedModels = Object.entries(models).map(([name, model]) => {
     return [name, adoptModel(["models", name], mappingOf(model) ?? {}, findings)] as const;
   });

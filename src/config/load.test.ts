@@ -128,6 +128,18 @@ models:
     assert.deepEqual(config.models[1]?.env, { K: "v" });
   });
 
+  it("lets what the command line says take the place of the file's host and port, and checks it with the rest", () => {
+    const file = "host: 127.0.0.2\nport: 3001\nmodels: {a: {model_path: x, port: 8001}}";
+    const config = parseConfig(file, "f", {}, { host: "0.0.0.0", port: 3002 });
+    assert.deepEqual([config.host, config.port], ["0.0.0.0", 3002]);
+    assert.match(config.warnings[0]?.message ?? "", /^host: expected a loopback address .*, found "0\.0\.0\.0"/);
+    assert.throws(() => parseConfig(file, "f", {}, { port: 8001 }), {
+      message: "f:3:35: models.a.port: expected a port that nothing else uses, found 8001, which is also port",
+    });
+    assert.throws(() => parseConfig(least, "f", {}, { port: 0 }), /f:1:1: port: expected a port between 1 and 65535/);
+    assert.equal(parseConfig(least, "f", {}, {}).port, 3000);
+  });
+
   it("leaves the key that tells editors the schema alone", () => {
     assert.equal(parse(`$schema: ./llmux.schema.json\n${least}`).models.length, 1);
   });

@@ -5,7 +5,7 @@ import { isMap, isScalar, isSeq, type Node } from "yaml";
 import type { z } from "zod";
 import type { Config } from "./config.ts";
 import { isUnresolved, keyText, nodeAt, plainValue, problemAt, readDocument, type SourceDocument } from "./document.ts";
-import { draftOf, type Finding } from "./draft.ts";
+import { draftOf, type Finding, mappingOf } from "./draft.ts";
 import { engineFindings } from "./engine-arguments.ts";
 import { convertLoneVariable, type Environment, putInVariables } from "./environment.ts";
 import { exposureFindings } from "./exposure.ts";
@@ -23,18 +23,24 @@ export { ConfigError, type Problem } from "./problem.ts";
 /** Largest configuration file that is read. */
 const fileBytesMax = 4 * 2 ** 20;
 
+/** What takes the place of a file's own keys, such as what the command line says; checked together with the rest. */
+export interface Overrides {
+  readonly host?: string;
+  readonly port?: number;
+}
+
 /** Reads the configuration at `path`, with `${NAME}` taken from `env`. Throws `ConfigError` and nothing else. */
-export function loadConfig(path: string, env: Environment): Config {
-  return parseConfig(readText(path), path, env);
+export function loadConfig(path: string, env: Environment, overrides: Overrides = {}): Config {
+  return parseConfig(readText(path), path, env, overrides);
 }
 
 /** Makes a configuration from the text of a file; `fileName` is what messages call it. Throws `ConfigError` and nothing else. */
-export function parseConfig(text: string, fileName: string, env: Environment): Config {
+export function parseConfig(text: string, fileName: string, env: Environment, overrides: Overrides = {}): Config {
   const source = readDocument(text.replace(/^\uFEFF/, ""), fileName);
   const variableProblems = putInVariables(source, env);
   takeWordsAsWritten(source);
 
-  const { adopted, result } = checkAgainstSchema(source);
+  const { adopted, result } = checkAgainstSchema(source, overrides);
   const draft = draftOf(adopted.value);
   const findings = [
     ...adopted.findings,
@@ -58,9 +64,10 @@ interface Checked {
 }
 
 /** Checks the document; where something else than a text was wanted from a lone `${NAME}`, converts it and checks again. */
-function checkAgainstSchema(source: SourceDocument): Checked {
+function checkAgainstSchema(source: SourceDocument, overrides: Overrides): Checked {
   const check = (): Checked => {
-    const adopted = adoptLlmux03(source.text, plainValue(source));
+    const { value, findings } = adoptLlmux03(source.text, plainValue(source), overrides.host !== undefined);
+    const adopted = { value: { ...mappingOf(value), ...overrides }, findings };
     return { adopted, result: fileSchema.safeParse(adopted.value) };
   };
   const first = check();
