@@ -1,0 +1,29 @@
+/** What the gateway says of each request when it is over: one record a request, for logs and metrics. */
+import type { Failure } from "../base/failure.ts";
+import type { ModelId } from "../core/model.ts";
+
+/**
+ * How a request ended: answered in full; turned away before any engine had it; broken off by its engine or by us after an
+ * engine had it; or left by its client.
+ */
+export type AccessOutcome = "served" | "refused" | "failed" | "abandoned";
+
+/** One request, from its headers to the last byte of its answer. */
+export interface AccessRecord {
+  readonly requestId: string;
+  readonly method: string;
+  /** The route it took, such as `/v1/chat/completions`; for an unknown one its path. */
+  readonly route: string;
+  /** Null where the request named none of the configured models. */
+  readonly model: ModelId | null;
+  /** The HTTP status that was sent; 499 if the client left before one was. */
+  readonly status: number;
+  readonly outcome: AccessOutcome;
+  readonly durationMs: number;
+  /** How much of that it waited for its model. */
+  readonly waitedMs: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Why it was not served. */
+  readonly failure?: Failure;
+}
