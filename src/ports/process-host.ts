@@ -28,21 +28,24 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** When it was started, in the system's own ticks, with the boot it belongs to. */
   readonly startTime: string;
-  /** Its arguments, joined by blanks. */
+  /** Its arguments, joined by blanks. A process may rewrite them. */
   readonly commandLine: string;
+  /** The file of its program; empty where the system does not tell. */
+  readonly executable: string;
 }
 
-/** The machine's processes. */
+/** The machine's processes. `members` and `marked` look at every process there is: not for a tight loop. */
 export interface ProcessHost {
   /** Rejects when the program cannot be started. */
   spawn(request: SpawnRequest): Promise<EngineProcess>;
   /** Null when there is no such process, or it is only waiting to be reaped. */
   identify(pid: number): ProcessIdentity | null;
-  /**
-   * The living members of the session that `leaderPid` led, by pid, whether or not the leader is among them. Given
-   * `marker` (`NAME=value`), only those that carry it in their environment, wherever they have gone.
-   */
-  members(leaderPid: number, marker?: string): readonly number[];
-  /** Sends the signal to the group that `leaderPid` led and to each of `members`; those that are gone are passed over. */
-  signal(leaderPid: number, members: readonly number[], signal: "SIGTERM" | "SIGKILL"): void;
+  /** Whether the group that `leaderPid` led has a member, ended ones that nobody has reaped included. Costs next to nothing. */
+  groupExists(leaderPid: number): boolean;
+  /** The living members of the session or the group that `leaderPid` led, whether or not it is among them. */
+  members(leaderPid: number): readonly number[];
+  /** The living processes that were started with `marker` (`NAME=value`) in their environment, wherever they have gone. */
+  marked(marker: string): readonly number[];
+  /** Signals the processes, and those of `leaderPid`'s group in one step; those that are gone are passed over. */
+  signal(leaderPid: number, pids: readonly number[], signal: "SIGTERM" | "SIGKILL"): void;
 }

@@ -1,0 +1,88 @@
+/** What vLLM wants: its command line, its environment, and the calls that put it to sleep and wake it. No I/O. */
+import type { LiveSleepLevel } from "../core/sleep-level.ts";
+
+/** One model, as far as its engine's command line is concerned. */
+export interface VllmModel {
+  /** The public name, by which requests arrive. */
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly modelPath: string;
+  /** Null: all that the machine has. */
+  readonly gpus: readonly number[] | null;
+  /** False leaves out `--enable-sleep-mode`, which vLLM refuses on platforms that cannot free memory. */
+  readonly sleepModeFlag: boolean;
+  readonly extraArgs: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** One control call; the limit that applies to it is named after what it does. */
+export interface ControlStep {
+  /** Path and query, for a POST. */
+  readonly path: string;
+  readonly json?: unknown;
+  readonly limit: "sleep" | "wake" | "reload";
+  /** A failure of an optional step is logged and no more. */
+  readonly optional: boolean;
+}
+
+/** Engines listen here and nowhere else: their control routes know no password. */
+export const ENGINE_HOST = "127.0.0.1";
+
+/** The whole command line. Requests carry the public name or an alias, so the engine is told to answer to those. */
+export function vllmCommand(program: readonly string[], model: VllmModel, port: number): readonly string[] {
+  const namesItself = model.extraArgs.some((arg) => /^--served[-_]model[-_]name(=|$)/.test(arg));
+  return [
+    ...program,
+    "serve",
+    model.modelPath,
+    "--host",
+    ENGINE_HOST,
+    "--port",
+    String(port),
+    ...(namesItself ? [] : ["--served-model-name", model.name, ...model.aliases]),
+    ...(model.sleepModeFlag ? ["--enable-sleep-mode"] : []),
+    ...model.extraArgs,
+  ];
+}
+
+/** What is added to the environment that llmux itself has; the model's own `env` wins. */
+export function vllmEnvironment(model: VllmModel): Readonly<Record<string, string>> {
+  return {
+    // Without it the sleep routes do not exist.
+    VLLM_SERVER_DEV_MODE: "1",
+    NO_COLOR: "1",
+    // nvidia-smi counts GPUs in bus order and CUDA, unless told, by speed.
+    ...(model.gpus === null ? {} : { CUDA_DEVICE_ORDER: "PCI_BUS_ID", CUDA_VISIBLE_DEVICES: model.gpus.join(",") }),
+    ...model.env,
+  };
+}
+
+/** Puts an idle engine to sleep. The level is a query parameter: vLLM ignores a JSON body here. */
+export function sleepSteps(level: LiveSleepLevel): readonly ControlStep[] {
+  return [{ path: `/sleep?level=${level}`, limit: "sleep", optional: false }];
+}
+
+/**
+ * Wakes an engine. From level 2 the weights must be back before anything is scheduled on them: memory first, then the
+ * reload, then the KV cache, which is what lets requests run again; what the prefix cache still knows is of no use then.
+ */
+export function wakeSteps(from: LiveSleepLevel): readonly ControlStep[] {
+  if (from === 1) return [{ path: "/wake_up", limit: "wake", optional: false }];
+  return [
+    { path: "/wake_up?tags=weights", limit: "wake", optional: false },
+    { path: "/collective_rpc", json: { method: "reload_weights" }, limit: "reload", optional: false },
+    { path: "/wake_up?tags=kv_cache", limit: "wake", optional: false },
+    { path: "/reset_prefix_cache", limit: "wake", optional: true },
+  ];
+}
+
+/** Answers 200 as soon as the engine can serve. */
+export const HEALTH_PATH = "/health";
+
+/** Answers `{"is_sleeping": boolean}`. */
+export const IS_SLEEPING_PATH = "/is_sleeping";
+
+/** Null when the answer is not one. */
+export function parseIsSleeping(body: string): boolean | null {
+  return /"is_sleeping"\s*:\s*(true|false)/.exec(body)?.[1]?.startsWith("t") ?? null;
+}

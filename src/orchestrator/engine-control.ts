@@ -1,0 +1,106 @@
+/** The calls that put an engine to sleep and wake it, with their limits and their failures in words. */
+import { describeError, failure, type Failure, type FailureCode } from "../base/failure.ts";
+import type { LiveSleepLevel } from "../core/sleep-level.ts";
+import { IS_SLEEPING_PATH, parseIsSleeping, sleepSteps, wakeSteps, type ControlStep } from "../engines/vllm.ts";
+import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
+import type { Log } from "../ports/log.ts";
+
+/** Limits of the control calls in ms. */
+export interface ControlLimits {
+  readonly sleepTimeoutMs: number;
+  readonly wakeTimeoutMs: number;
+  readonly reloadTimeoutMs: number;
+}
+
+/** Talks to one engine. Every call resolves with null, or with what went wrong. */
+export class EngineControl {
+  readonly #model: string;
+  readonly #http: HttpClient;
+  readonly #limitsMs: Readonly<Record<ControlStep["limit"], number>>;
+  readonly #log: Log;
+
+  constructor(model: string, http: HttpClient, limits: ControlLimits, log: Log) {
+    this.#model = model;
+    this.#http = http;
+    this.#limitsMs = {
+      sleep: limits.sleepTimeoutMs,
+      wake: limits.wakeTimeoutMs,
+      reload: limits.reloadTimeoutMs,
+    };
+    this.#log = log;
+  }
+
+  sleep(origin: string, level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+    return this.#runSteps(sleepSteps(level), origin, "sleep_failed", signal);
+  }
+
+  /** Wakes in the safe order and then asks the engine whether it is awake: a 200 alone proves little. */
+  async wake(origin: string, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+    const failed = await this.#runSteps(wakeSteps(from), origin, "wake_failed", signal);
+    return failed ?? (await this.#checkAwake(origin, signal));
+  }
+
+  async #runSteps(
+    steps: readonly ControlStep[],
+    origin: string,
+    code: FailureCode,
+    signal: AbortSignal,
+  ): Promise<Failure | null> {
+    for (const step of steps) {
+      const failed = await this.#runStep(step, origin, code, signal);
+      if (failed === null) continue;
+      if (!step.optional) return failed;
+      this.#log.warn("optional engine call failed", { model: this.#model, path: step.path, reason: failed.message });
+    }
+    return null;
+  }
+
+  async #runStep(step: ControlStep, origin: string, code: FailureCode, signal: AbortSignal): Promise<Failure | null> {
+    const timeoutMs = this.#limitsMs[step.limit];
+    const call = { method: "POST", url: origin + step.path, json: step.json, timeoutMs, signal } as const;
+    try {
+      const answer = await this.#http.call(call);
+      if (answer.status === 200) return null;
+      return failure(
+        code,
+        `engine of ${this.#model}: POST ${step.path} answered ${answer.status}: ${reasonIn(answer)}`,
+      );
+    } catch (error) {
+      const reason = isTimeout(error) ? `no answer within ${timeoutMs / 1000} s` : describeError(error);
+      return failure(code, `engine of ${this.#model}: POST ${step.path}: ${reason}`);
+    }
+  }
+
+  async #checkAwake(origin: string, signal: AbortSignal): Promise<Failure | null> {
+    const url = origin + IS_SLEEPING_PATH;
+    try {
+      const answer = await this.#http.call({ method: "GET", url, timeoutMs: this.#limitsMs.wake, signal });
+      // An engine without this route has nothing to say against its being awake.
+      if (answer.status !== 200 || parseIsSleeping(answer.body) !== true) return null;
+      return failure("wake_failed", `engine of ${this.#model} says that it is asleep after a wake that answered 200`);
+    } catch (error) {
+      return failure("wake_failed", `engine of ${this.#model}: GET ${IS_SLEEPING_PATH}: ${describeError(error)}`);
+    }
+  }
+}
+
+const REASON_LENGTH_MAX = 500;
+
+function reasonIn(answer: HttpAnswer): string {
+  const text = messageIn(answer.body) ?? answer.body.trim();
+  return text === "" ? "(no reason given)" : text.slice(0, REASON_LENGTH_MAX);
+}
+
+function messageIn(body: string): string | null {
+  try {
+    const value: unknown = JSON.parse(body);
+    const message = (value as { error?: { message?: unknown } }).error?.message;
+    return typeof message === "string" ? message : null;
+  } catch {
+    return null;
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
+}

@@ -1,0 +1,65 @@
+/** After a `kill -9` of llmux: finds the engines that the last run left behind, and ends them. */
+import { describeError } from "../base/failure.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Log } from "../ports/log.ts";
+import type { ProcessHost } from "../ports/process-host.ts";
+import { endProcesses } from "./ending.ts";
+import type { EngineRecord, EngineRecords } from "./engine-record.ts";
+
+/** What it needs. */
+export interface LeftoverParts {
+  readonly records: EngineRecords;
+  readonly processes: ProcessHost;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly graceMs: number;
+}
+
+/**
+ * Ends what the records name and removes them. A record whose processes cannot be ended stays for the next start, and
+ * this rejects: starting engines beside it would over-commit a GPU.
+ */
+export async function endLeftovers(parts: LeftoverParts): Promise<void> {
+  const { records, broken } = parts.records.readAll();
+  for (const path of broken) parts.log.warn("engine record unreadable", { path });
+  const results = await Promise.allSettled(records.map((record) => endOne(record, parts)));
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [describeError(result.reason)] : []));
+  if (failures.length > 0) throw new Error(failures.join("; "));
+}
+
+async function endOne(record: EngineRecord, { records, processes, clock, log, graceMs }: LeftoverParts): Promise<void> {
+  const { model, pid } = record;
+  const leaderLives = (): boolean => pid !== null && isSame(record, processes);
+  const left = (): readonly number[] => processesOf(record, processes);
+  const found = left();
+  if (found.length > 0) log.warn("leftover engine found", { model, pids: found });
+  const stubborn = await endProcesses({ leaderPid: pid ?? 0, left, leaderLives, graceMs }, processes, clock);
+  if (stubborn.length > 0) {
+    throw new Error(`the engine of ${model} that an earlier run left (pids ${stubborn.join(", ")}) cannot be ended`);
+  }
+  if (found.length > 0) log.info("leftover engine ended", { model, pids: found });
+  records.remove(model);
+}
+
+/** Pid, start time and command line must all fit; a process that rewrote its arguments is known by its environment. */
+function isSame(record: EngineRecord, processes: ProcessHost): boolean {
+  if (record.pid === null) return false;
+  const now = processes.identify(record.pid);
+  if (now === null || now.startTime !== record.startTime) return false;
+  return record.commandLines.includes(now.commandLine) || processes.marked(record.marker).includes(record.pid);
+}
+
+/**
+ * Who is left: everyone who carries the marker; and in the leader's session those who run its program, since engines'
+ * children overwrite their environment with a title. Nobody at all if the leader's pid belongs to somebody else now.
+ */
+function processesOf(record: EngineRecord, processes: ProcessHost): readonly number[] {
+  const found = new Set(processes.marked(record.marker));
+  if (record.pid === null) return [...found];
+  const leader = processes.identify(record.pid);
+  if (leader !== null && !isSame(record, processes)) return [...found];
+  for (const pid of processes.members(record.pid)) {
+    if (leader !== null || processes.identify(pid)?.executable === record.executable) found.add(pid);
+  }
+  return [...found];
+}

@@ -1,0 +1,97 @@
+/** All engines together: carries out what the scheduler asks of them, and tells everyone else how they do. */
+import { join } from "node:path";
+import { assert } from "../base/assert.ts";
+import type { Failure } from "../base/failure.ts";
+import type { Effects } from "../core/effects.ts";
+import type { ModelId } from "../core/model.ts";
+import type { EngineDirectory } from "../ports/engine-directory.ts";
+import { EngineRecords } from "./engine-record.ts";
+import { endLeftovers } from "./leftovers.ts";
+import { EngineSupervisor, type EngineSpec, type EngineWorld } from "./supervisor.ts";
+
+/** Where the engines' answers go: the scheduler's events, without their time. */
+export interface EngineEvents {
+  onAwake(model: ModelId): void;
+  onWakeFailed(model: ModelId, reason: Failure): void;
+  onAsleep(model: ModelId): void;
+  onSleepFailed(model: ModelId, reason: Failure): void;
+  onStopped(model: ModelId): void;
+  onStopFailed(model: ModelId, reason: Failure): void;
+  onCrashed(model: ModelId, reason: Failure): void;
+}
+
+/** What the orchestrator does for the scheduler. */
+export type EngineEffects = Pick<Effects, "start" | "wake" | "sleep" | "stop">;
+
+/** Its surroundings; the folder of records and the files of output are its own. */
+export interface OrchestratorOptions extends Omit<EngineWorld, "records" | "logFileOf"> {
+  readonly engines: readonly EngineSpec[];
+  readonly stateDir: string;
+}
+
+/** One supervisor for each model. */
+export class Orchestrator implements EngineDirectory {
+  readonly effects: EngineEffects;
+  readonly #supervisors = new Map<ModelId, EngineSupervisor>();
+  readonly #options: OrchestratorOptions;
+  readonly #records: EngineRecords;
+
+  constructor(options: OrchestratorOptions, events: EngineEvents) {
+    this.#options = options;
+    this.#records = new EngineRecords(options.stateDir);
+    const world: EngineWorld = {
+      ...options,
+      records: this.#records,
+      logFileOf: (id) => engineLogFile(options.stateDir, id),
+    };
+    for (const spec of options.engines) {
+      const id = spec.name;
+      const supervisor = new EngineSupervisor(spec, world, {
+        awake: () => events.onAwake(id),
+        wakeFailed: (reason) => events.onWakeFailed(id, reason),
+        asleep: () => events.onAsleep(id),
+        sleepFailed: (reason) => events.onSleepFailed(id, reason),
+        stopped: () => events.onStopped(id),
+        stopFailed: (reason) => events.onStopFailed(id, reason),
+        crashed: (reason) => events.onCrashed(id, reason),
+      });
+      this.#supervisors.set(id, supervisor);
+    }
+    this.effects = {
+      start: (model) => this.#of(model).start(),
+      wake: (model, from) => this.#of(model).wake(from),
+      sleep: (model, level) => this.#of(model).sleep(level),
+      stop: (model) => this.#of(model).stop(),
+    };
+  }
+
+  /** Ends what a killed run has left behind. To be awaited before the first start; rejects when something cannot be ended. */
+  async endLeftovers(): Promise<void> {
+    const { processes, clock, log, limits } = this.#options;
+    await endLeftovers({ records: this.#records, processes, clock, log, graceMs: limits.stopGraceMs });
+  }
+
+  info(model: ModelId): ReturnType<EngineSupervisor["info"]> {
+    return this.#of(model).info();
+  }
+
+  connection(model: ModelId): ReturnType<EngineSupervisor["connection"]> {
+    return this.#of(model).connection();
+  }
+
+  /** Kills every engine at once and waits for nothing: for when llmux itself must go now. */
+  killAll(): void {
+    for (const supervisor of this.#supervisors.values()) supervisor.kill();
+  }
+
+  #of(model: ModelId): EngineSupervisor {
+    const supervisor = this.#supervisors.get(model);
+    assert(supervisor !== undefined, `no engine for ${model}`);
+    return supervisor;
+  }
+}
+
+/** The file that holds a model's engine output; its name is the model's, made safe for a file system. */
+export function engineLogFile(stateDir: string, model: ModelId): string {
+  return join(stateDir, "logs", `${encodeURIComponent(model)}.log`);
+}

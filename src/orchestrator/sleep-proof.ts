@@ -1,0 +1,34 @@
+/** Whether a sleep has really freed GPU memory. An engine that answers 200 has not proved it. */
+import { parseFreedBytes } from "../engines/vllm-output.ts";
+
+/** Where the proof came from, or what speaks against it. */
+export type SleepProof =
+  | { readonly kind: "freed"; readonly freedBytes: number; readonly by: "engine output" | "gpu probe" }
+  | { readonly kind: "not freed"; readonly because: string }
+  /** Neither the engine nor the GPU says anything, as on a machine without one. */
+  | { readonly kind: "unknown" };
+
+/** More than this share of what the engine held awake, still held asleep, is no sleep. Real residues are 1–2 GiB. */
+const RESIDUE_SHARE_MAX = 0.5;
+
+/** The engine's own words since the sleep began; null when it said nothing of it. Each worker of an engine speaks for its GPU. */
+export function proofByOutput(lines: readonly string[]): SleepProof | null {
+  const freed = lines.map(parseFreedBytes).filter((bytes) => bytes !== null);
+  if (freed.length === 0) return null;
+  if (freed.some((bytes) => bytes <= 0)) return { kind: "not freed", because: "it says itself that it freed nothing" };
+  return { kind: "freed", freedBytes: freed.reduce((sum, bytes) => sum + bytes, 0), by: "engine output" };
+}
+
+/** What the GPU says the engine's processes hold, awake and asleep, in bytes; null where it does not say. */
+export function proofByProbe(awakeBytes: number | null, asleepBytes: number | null): SleepProof {
+  if (awakeBytes === null || asleepBytes === null || awakeBytes === 0) return { kind: "unknown" };
+  if (asleepBytes <= awakeBytes * RESIDUE_SHARE_MAX) {
+    return { kind: "freed", freedBytes: awakeBytes - asleepBytes, by: "gpu probe" };
+  }
+  const because = `it still holds ${mebibytes(asleepBytes)} MiB of ${mebibytes(awakeBytes)} MiB on the GPU`;
+  return { kind: "not freed", because };
+}
+
+function mebibytes(bytes: number): number {
+  return Math.round(bytes / 1024 ** 2);
+}

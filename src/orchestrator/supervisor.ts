@@ -1,0 +1,424 @@
+/**
+ * Looks after one model's engine: starts it, puts it to sleep, wakes it, ends it, and notices when it dies.
+ *
+ * One operation is under way at a time. `stop` breaks off whatever that is; an operation that was broken off gives no
+ * answer. Every other operation gives exactly one, and an end that nobody asked for is a crash, whatever its exit code.
+ */
+import { randomUUID } from "node:crypto";
+import type { Dispatcher } from "undici";
+import { assert } from "../base/assert.ts";
+import { describeError, failure, type Failure } from "../base/failure.ts";
+import type { LiveSleepLevel } from "../core/sleep-level.ts";
+import { ENGINE_HOST, vllmCommand, vllmEnvironment, type VllmModel } from "../engines/vllm.ts";
+import { likelyCause, parseProgress } from "../engines/vllm-output.ts";
+import { delay, type Clock } from "../ports/clock.ts";
+import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engine-directory.ts";
+import type { GpuProbe } from "../ports/gpu-probe.ts";
+import type { HttpClient } from "../ports/http-client.ts";
+import type { Log } from "../ports/log.ts";
+import type { EngineProcess, ExitStatus, ProcessHost } from "../ports/process-host.ts";
+import { endProcesses } from "./ending.ts";
+import { EngineControl, type ControlLimits } from "./engine-control.ts";
+import { EngineOutput } from "./engine-output.ts";
+import type { EngineRecord, EngineRecords } from "./engine-record.ts";
+import { untilReady } from "./readiness.ts";
+import { proofByOutput, proofByProbe, type SleepProof } from "./sleep-proof.ts";
+
+/** One model's engine, as configured. */
+export interface EngineSpec extends VllmModel {
+  /** Null: a free one is taken at each start. */
+  readonly port: number | null;
+  readonly startupTimeoutMs: number;
+}
+
+/** What every engine shares. */
+export interface EngineWorld {
+  readonly program: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly limits: ControlLimits & { readonly stopGraceMs: number };
+  readonly clock: Clock;
+  readonly processes: ProcessHost;
+  readonly http: HttpClient;
+  readonly probe: GpuProbe;
+  readonly records: EngineRecords;
+  readonly log: Log;
+  /** Rejects when the port is taken; finds a free one for 0. */
+  readonly claimPort: (host: string, port: number) => Promise<number>;
+  readonly createPool: (origin: string) => Dispatcher & { destroy(): Promise<void> };
+  readonly logFileOf: (model: string) => string;
+}
+
+/** Where its answers go. */
+export interface EngineAnswers {
+  awake(): void;
+  wakeFailed(reason: Failure): void;
+  asleep(): void;
+  sleepFailed(reason: Failure): void;
+  stopped(): void;
+  stopFailed(reason: Failure): void;
+  crashed(reason: Failure): void;
+}
+
+interface Life {
+  readonly process: EngineProcess;
+  readonly marker: string;
+  readonly port: number;
+  readonly startedAtEpochMs: number;
+  readonly connection: EngineConnection & { readonly dispatcher: Dispatcher & { destroy(): Promise<void> } };
+  /** What it holds on the GPU awake, in bytes; measured beside the first requests. */
+  awakeBytes: Promise<number | null>;
+  exit: ExitStatus | null;
+  /** True once we want it gone. */
+  ending: boolean;
+}
+
+interface Operation {
+  readonly name: "start" | "wake" | "sleep";
+  readonly broken: AbortController;
+  readonly done: Promise<void>;
+}
+
+/** Lines of output in an operator's hands when a start fails. */
+const LAST_OUTPUT_LINES = 30;
+
+/** A dying engine breaks its connections a moment before the system tells us of its end. */
+const EXIT_NEWS_MS = 250;
+
+/** Owns one engine's process. */
+export class EngineSupervisor {
+  readonly #spec: EngineSpec;
+  readonly #world: EngineWorld;
+  readonly #answers: EngineAnswers;
+  readonly #output: EngineOutput;
+  readonly #control: EngineControl;
+  #life: Life | null = null;
+  #operation: Operation | null = null;
+  #progress: StartProgress | null = null;
+
+  constructor(spec: EngineSpec, world: EngineWorld, answers: EngineAnswers) {
+    this.#spec = spec;
+    this.#world = world;
+    this.#answers = answers;
+    this.#output = new EngineOutput(world.logFileOf(spec.name), world.clock, (line, whole) =>
+      this.#onLine(line, whole),
+    );
+    this.#control = new EngineControl(spec.name, world.http, world.limits, world.log);
+  }
+
+  info(): EngineInfo {
+    return {
+      model: this.#spec.name,
+      pid: this.#life?.process.pid ?? null,
+      port: this.#life?.port ?? null,
+      startedAtEpochMs: this.#life?.startedAtEpochMs ?? null,
+      progress: this.#progress,
+      logFile: this.#output.path,
+    };
+  }
+
+  connection(): EngineConnection | null {
+    return this.#life?.connection ?? null;
+  }
+
+  start(): void {
+    this.#begin("start", async (signal) => {
+      const failed = await this.#start(signal);
+      return () => (failed === null ? this.#answers.awake() : this.#answers.wakeFailed(failed));
+    });
+  }
+
+  wake(from: LiveSleepLevel): void {
+    this.#begin("wake", async (signal) => {
+      const life = this.#living();
+      const failed = await this.#control.wake(life.connection.origin, from, signal);
+      if (failed !== null) await this.#awaitExitNews(life);
+      return () => (failed === null ? this.#answers.awake() : this.#answers.wakeFailed(failed));
+    });
+  }
+
+  sleep(level: LiveSleepLevel): void {
+    this.#begin("sleep", async (signal) => {
+      const failed = await this.#sleep(level, signal);
+      return () => (failed === null ? this.#answers.asleep() : this.#answers.sleepFailed(failed));
+    });
+  }
+
+  /** Ends every process of the engine, whatever is under way. */
+  stop(): void {
+    void this.#stop().then((failed) => (failed === null ? this.#answers.stopped() : this.#answers.stopFailed(failed)));
+  }
+
+  /** Kills at once, without waiting for anything: for when llmux itself must go now. */
+  kill(): void {
+    const life = this.#life;
+    if (life === null) return;
+    life.ending = true;
+    this.#world.processes.signal(life.process.pid, this.#processesOf(life), "SIGKILL");
+  }
+
+  #begin(name: Operation["name"], work: (signal: AbortSignal) => Promise<() => void>): void {
+    assert(this.#operation === null, `${this.#spec.name}: ${name} while ${this.#operation?.name} is under way`);
+    const broken = new AbortController();
+    const done = work(broken.signal).then(
+      (answer) => this.#settle(broken, answer),
+      (error: unknown) => {
+        if (!broken.signal.aborted) throw error;
+      },
+    );
+    this.#operation = { name, broken, done };
+  }
+
+  #settle(broken: AbortController, answer: () => void): void {
+    if (broken.signal.aborted) return;
+    this.#operation = null;
+    answer();
+  }
+
+  // ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #start(signal: AbortSignal): Promise<Failure | null> {
+    assert(this.#life === null, `${this.#spec.name} is started twice`);
+    const { name } = this.#spec;
+    let port: number;
+    try {
+      port = await this.#world.claimPort(ENGINE_HOST, this.#spec.port ?? 0);
+    } catch (error) {
+      return failure(
+        "start_failed",
+        `port ${this.#spec.port} for the engine of ${name} cannot be used: ${describeError(error)}`,
+      );
+    }
+    signal.throwIfAborted();
+    let life: Life;
+    try {
+      life = await this.#spawn(port);
+    } catch (error) {
+      this.#world.records.remove(name);
+      const [program] = this.#world.program;
+      return failure("start_failed", `the engine of ${name} cannot be started: ${program}: ${describeError(error)}`);
+    }
+    return this.#awaitReady(life, signal);
+  }
+
+  async #spawn(port: number): Promise<Life> {
+    const { program, environment, processes, clock, createPool, log } = this.#world;
+    const command = vllmCommand(program, this.#spec, port);
+    const marker = `LLMUX_ENGINE=${randomUUID()}`;
+    const env = { ...environment, ...vllmEnvironment(this.#spec), LLMUX_ENGINE: marker.slice(marker.indexOf("=") + 1) };
+    const record: EngineRecord = {
+      model: this.#spec.name,
+      marker,
+      port,
+      command,
+      pid: null,
+      startTime: null,
+      commandLines: [],
+      executable: "",
+    };
+    this.#keep(record);
+    this.#output.begin();
+    this.#progress = { stage: "starting", percent: null };
+    const process = await processes.spawn({ command, env, outputFile: this.#output.path });
+    const origin = `http://${ENGINE_HOST}:${port}`;
+    const life: Life = {
+      process,
+      marker,
+      port,
+      startedAtEpochMs: clock.epochMs(),
+      connection: { origin, dispatcher: createPool(origin) },
+      awakeBytes: Promise.resolve(null),
+      exit: null,
+      ending: false,
+    };
+    this.#life = life;
+    this.#identify(record, process.pid);
+    void process.exited.then((status) => this.#onExit(life, status));
+    log.info("engine started", { model: this.#spec.name, pid: process.pid, port, output: this.#output.path });
+    return life;
+  }
+
+  async #awaitReady(life: Life, signal: AbortSignal): Promise<Failure | null> {
+    const { clock, http } = this.#world;
+    const limit = new AbortController();
+    const timer = clock.after(this.#spec.startupTimeoutMs, () => limit.abort());
+    try {
+      await untilReady(life.connection.origin, http, clock, AbortSignal.any([signal, limit.signal]));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!limit.signal.aborted) throw error;
+      const seconds = this.#spec.startupTimeoutMs / 1000;
+      return this.#startFailure(`was not ready within ${seconds} s`);
+    } finally {
+      timer.cancel();
+    }
+    this.#progress = null;
+    this.#output.relax();
+    // By now it has the command line that it will keep.
+    this.#identifyAgain(life);
+    life.awakeBytes = this.#world.probe.usedBytesBy(this.#processesOf(life));
+    return null;
+  }
+
+  #startFailure(what: string): Failure {
+    const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
+    const cause = likelyCause(lastOutput);
+    const said = cause === "" ? "it printed nothing" : `its output ends with: ${cause}`;
+    return failure("start_failed", `the engine of ${this.#spec.name} ${what}; ${said}`, { lastOutput });
+  }
+
+  // ── sleep ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #sleep(level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+    const life = this.#living();
+    this.#output.sync();
+    const failed = await this.#control.sleep(life.connection.origin, level, signal);
+    if (failed !== null) {
+      await this.#awaitExitNews(life);
+      return failed;
+    }
+    const proof = await this.#proveSleep(life);
+    if (proof.kind !== "not freed") {
+      this.#world.log.debug("sleep proved", { model: this.#spec.name, level, proof });
+      return null;
+    }
+    return failure(
+      "sleep_failed",
+      `the engine of ${this.#spec.name} answered 200 to /sleep, but no GPU memory came free: ${proof.because}`,
+    );
+  }
+
+  /** The engine's words cost nothing; the GPU is asked, which takes a process, only where there are none. */
+  async #proveSleep(life: Life): Promise<SleepProof> {
+    const byOutput = proofByOutput(this.#output.sync());
+    if (byOutput !== null) return byOutput;
+    const awakeBytes = await life.awakeBytes;
+    if (awakeBytes === null) return { kind: "unknown" };
+    return proofByProbe(awakeBytes, await this.#world.probe.usedBytesBy(this.#processesOf(life)));
+  }
+
+  // ── end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #stop(): Promise<Failure | null> {
+    await this.#breakOff();
+    const life = this.#life;
+    if (life === null) return null;
+    life.ending = true;
+    const { processes, clock, limits } = this.#world;
+    const stubborn = await endProcesses(
+      {
+        leaderPid: life.process.pid,
+        left: () => this.#processesOf(life),
+        leaderLives: () => life.exit === null,
+        graceMs: limits.stopGraceMs,
+      },
+      processes,
+      clock,
+    );
+    if (stubborn.length > 0) {
+      const pids = stubborn.join(", ");
+      return failure(
+        "stop_failed",
+        `processes ${pids} of the engine of ${this.#spec.name} do not end, not even by SIGKILL`,
+      );
+    }
+    await this.#bury(life);
+    return null;
+  }
+
+  async #breakOff(): Promise<void> {
+    const operation = this.#operation;
+    if (operation === null) return;
+    operation.broken.abort();
+    await operation.done;
+    this.#operation = null;
+  }
+
+  async #bury(life: Life): Promise<void> {
+    this.#life = null;
+    this.#progress = null;
+    this.#output.end();
+    this.#world.records.remove(this.#spec.name);
+    await life.connection.dispatcher.destroy();
+    this.#world.log.info("engine ended", { model: this.#spec.name, pid: life.process.pid, ...life.exit });
+  }
+
+  #onExit(life: Life, status: ExitStatus): void {
+    life.exit = status;
+    if (life.ending) return;
+    life.ending = true;
+    const during = this.#operation?.name ?? null;
+    this.#operation?.broken.abort();
+    this.#operation = null;
+    // Requests that are on it break now, not when their connections time out.
+    void life.connection.dispatcher.destroy();
+    const how = status.signal === null ? `exited with code ${status.exitCode}` : `was ended by ${status.signal}`;
+    if (during === "start" && status.signal === null) {
+      this.#answers.wakeFailed(this.#startFailure(`${how} before it was ready`));
+    } else {
+      const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
+      this.#answers.crashed(failure("engine_crashed", `the engine of ${this.#spec.name} ${how}`, { lastOutput }));
+    }
+  }
+
+  /** After a control call failed: gives the news of the engine's end, if that is why, the time to arrive first. */
+  async #awaitExitNews(life: Life): Promise<void> {
+    await Promise.race([life.process.exited, delay(this.#world.clock, EXIT_NEWS_MS)]);
+  }
+
+  // ── small things ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #living(): Life {
+    assert(this.#life !== null, `${this.#spec.name} has no process`);
+    return this.#life;
+  }
+
+  #processesOf(life: Life): readonly number[] {
+    const { processes } = this.#world;
+    return [...new Set([...processes.members(life.process.pid), ...processes.marked(life.marker)])];
+  }
+
+  #onLine(line: string, whole: boolean): void {
+    if (whole) this.#world.log.debug("engine output", { model: this.#spec.name, line });
+    if (this.#progress === null) return;
+    const progress = parseProgress(line);
+    if (progress === null) return;
+    const { stage, percent } = this.#progress;
+    this.#progress = progress;
+    const moved =
+      stage !== progress.stage || Math.floor((percent ?? 0) / 25) !== Math.floor((progress.percent ?? 0) / 25);
+    if (moved) this.#world.log.info("engine starting", { model: this.#spec.name, ...progress });
+  }
+
+  #identify(record: EngineRecord, pid: number): void {
+    const identity = this.#world.processes.identify(pid);
+    const { startTime = null, commandLine, executable = "" } = identity ?? {};
+    this.#record = {
+      ...record,
+      pid,
+      startTime,
+      commandLines: commandLine === undefined ? [] : [commandLine],
+      executable,
+    };
+    this.#keep(this.#record);
+  }
+
+  #identifyAgain(life: Life): void {
+    const identity = this.#world.processes.identify(life.process.pid);
+    const record = this.#record;
+    if (identity === null || record === null) return;
+    const commandLines = [...new Set([...record.commandLines, identity.commandLine])];
+    this.#record = { ...record, commandLines, executable: identity.executable };
+    this.#keep(this.#record);
+  }
+
+  /** A record that cannot be written costs the clean-up after a `kill -9`, not the service. */
+  #keep(record: EngineRecord): void {
+    try {
+      this.#world.records.write(record);
+    } catch (error) {
+      this.#world.log.warn("engine record not written", { model: record.model, reason: describeError(error) });
+    }
+  }
+
+  #record: EngineRecord | null = null;
+}
