@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// Starts the stand-in engine: from the sources in a checkout, from the built file in a package.
+import { existsSync } from "node:fs";
+
+const source = new URL("../src/mock-vllm/main.ts", import.meta.url);
+const built = new URL("../dist/mock-vllm.js", import.meta.url);
+
+if (process.features.typescript && existsSync(source)) {
+  await import(source.href);
+} else if (existsSync(built)) {
+  await import(built.href);
+} else {
+  process.stderr.write(
+    `mock-vllm: expected Node 22.18 or later (it runs TypeScript as it is) or a built dist/mock-vllm.js, found Node ${process.versions.node} and no build\n`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,117 @@
+/** One request and its answer: reading the body, sending JSON, sending a stream, and noticing that the client has gone. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { LoggedRequest } from "../request-log.ts";
+import type { Services } from "../services.ts";
+import { ApiError, invalidBody } from "./api-errors.ts";
+
+/** The largest body taken, in bytes. */
+const bodyBytesMax = 512 * 2 ** 20;
+
+/** JSON as it came in. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** One request under way. */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly url: URL;
+  readonly services: Services;
+  /** The request's line in the log; undefined for probes and control routes. */
+  logged: LoggedRequest | undefined;
+  readonly #gone = new AbortController();
+  #hasSent = false;
+
+  constructor(request: IncomingMessage, response: ServerResponse, url: URL, services: Services) {
+    this.request = request;
+    this.response = response;
+    this.url = url;
+    this.services = services;
+    response.on("close", () => {
+      if (response.writableFinished) services.events.add("last byte sent", url.pathname);
+      else this.#gone.abort();
+    });
+  }
+
+  /** Aborted when the client goes away before the answer is complete. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Reads the whole body; throws `ApiError` 413 beyond 512 MiB. */
+  async readBody(): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of this.request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > bodyBytesMax) throw new ApiError(413, "BadRequestError", "The request body is too large.");
+      chunks.push(chunk);
+    }
+    const body = Buffer.concat(chunks);
+    if (this.logged !== undefined) this.services.requests.onBody(this.logged, body);
+    return body;
+  }
+
+  /** Reads the body as a JSON object; throws vLLM's 400 for anything else. */
+  async readJson(): Promise<JsonObject> {
+    const body = await this.readBody();
+    let json: unknown;
+    try {
+      json = JSON.parse(body.toString());
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      throw invalidBody(
+        `[{'type': 'json_invalid', 'loc': ('body', 0), 'msg': 'JSON decode error', 'input': {}, 'ctx': {'error': '${text}'}}]`,
+      );
+    }
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+      throw invalidBody(
+        "[{'type': 'model_attributes_type', 'loc': ('body',), 'msg': 'Input should be a valid dictionary'}]",
+      );
+    }
+    return json as JsonObject;
+  }
+
+  /** Answers with JSON. */
+  sendJson(status: number, json: unknown): void {
+    this.send(status, "application/json", JSON.stringify(json));
+  }
+
+  /** Answers with a text; an empty one has no content type. */
+  send(status: number, contentType: string, text: string): void {
+    if (this.response.headersSent) return;
+    const type = text === "" ? {} : { "content-type": contentType };
+    this.response.writeHead(status, { ...this.#headers(), ...type, "content-length": Buffer.byteLength(text) });
+    this.#stampFirst();
+    this.response.end(text);
+  }
+
+  /** Begins an event stream: the headers go out at once, as uvicorn does, even while the engine sleeps. */
+  beginStream(): void {
+    this.response.writeHead(200, { ...this.#headers(), "content-type": "text/event-stream; charset=utf-8" });
+    this.response.flushHeaders();
+    this.#stampFirst();
+  }
+
+  /** Sends one event of the stream; the event's name only where the protocol has one. */
+  sendEvent(data: string, name?: string): void {
+    this.response.write(name === undefined ? `data: ${data}\n\n` : `event: ${name}\ndata: ${data}\n\n`);
+  }
+
+  /** Ends the stream. */
+  endStream(): void {
+    this.response.end();
+  }
+
+  #headers(): Record<string, string> {
+    const id = this.request.headers["x-request-id"];
+    const echo = this.services.args.requestIdHeaders && typeof id === "string" ? { "x-request-id": id } : {};
+    // Said here, or Node adds a Keep-Alive header with the time limit, which uvicorn does not give away.
+    return { server: "uvicorn", connection: "keep-alive", ...echo };
+  }
+
+  #stampFirst(): void {
+    if (this.#hasSent) return;
+    this.#hasSent = true;
+    this.services.events.add("first byte sent", this.url.pathname);
+  }
+}

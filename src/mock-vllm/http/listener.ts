@@ -1,0 +1,137 @@
+/** The HTTP listener: from the bare connection to the route, with vLLM's rules for keys, errors and the access log. */
+import http from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { ClientGoneError } from "../decoder.ts";
+import { EngineDeadError } from "../engine-link.ts";
+import { TransitionError } from "../engine.ts";
+import type { Services } from "../services.ts";
+import { ApiError, serverError } from "./api-errors.ts";
+import { Exchange } from "./exchange.ts";
+import { findRoute } from "./routes.ts";
+
+const guardedPrefixes = ["/v1", "/v2", "/inference", "/cohere"];
+
+/** A listener that can be made deaf. */
+export interface Listener {
+  readonly server: Server;
+  /** Reads nothing more from any client, for `ms` or for good. */
+  stopReading(ms: number | undefined): void;
+}
+
+/** Makes the listener; it does not listen yet. `services` may be set later, before the first request. */
+export function createListener(services: () => Services, keepAliveMs: number): Listener {
+  const sockets = new Set<Socket>();
+  let isDeaf = false;
+  const server = http.createServer((request, response) => {
+    void answer(request, response, services());
+  });
+  server.keepAliveTimeout = keepAliveMs;
+  // uvicorn has no time limits for slow requests, and closes idle connections to the moment.
+  server.keepAliveTimeoutBuffer = 0;
+  server.requestTimeout = 0;
+  server.headersTimeout = 0;
+  server.on("connection", (socket: Socket) => {
+    socket.setNoDelay(true);
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    if (isDeaf) socket.pause();
+  });
+  return {
+    server,
+    stopReading(ms) {
+      isDeaf = true;
+      for (const socket of sockets) socket.pause();
+      if (ms === undefined) return;
+      setTimeout(() => {
+        isDeaf = false;
+        for (const socket of sockets) socket.resume();
+      }, ms);
+    },
+  };
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, services: Services): Promise<void> {
+  const url = new URL(request.url ?? "/", "http://engine");
+  const exchange = new Exchange(request, response, url, services);
+  if (services.args.accessLog) logAccess(exchange);
+  try {
+    await dispatch(exchange);
+  } catch (error) {
+    fail(exchange, error);
+  } finally {
+    const { logged } = exchange;
+    if (logged !== undefined) services.requests.close(logged, response.statusCode < 400 ? "finished" : "failed");
+  }
+}
+
+async function dispatch(exchange: Exchange): Promise<void> {
+  const { request, url, services } = exchange;
+  const method = request.method ?? "GET";
+  const route = findRoute(method, url.pathname, services.devMode);
+  if (isGuarded(url.pathname) && !hasKey(request, services.args.apiKeys)) {
+    return exchange.sendJson(401, { error: "Unauthorized" });
+  }
+  if (route === "not found") return exchange.sendJson(404, { detail: "Not Found" });
+  if (route === "wrong method") return exchange.sendJson(405, { detail: "Method Not Allowed" });
+  if (route.kind === "answer") {
+    services.events.add("request received", url.pathname);
+    exchange.logged = services.requests.open({ method, path: url.pathname, headers: request.headers });
+    await strike(exchange);
+  }
+  if (route.kind === "answer" && services.engine.link.isDead) throw new EngineDeadError();
+  return route.handle(exchange);
+}
+
+/** The faults that meet a request before its route does. */
+async function strike({ services }: Exchange): Promise<void> {
+  const { faults, engine } = services;
+  if (faults.take("crash-api-on-request") !== undefined) process.kill(process.pid, "SIGKILL");
+  if (faults.take("crash-engine-on-request") !== undefined) {
+    engine.link.kill();
+    await engine.link.died;
+  }
+  const status = faults.take("request-error");
+  if (status !== undefined)
+    throw new ApiError(Number(status === "" ? 500 : status), "InternalServerError", "mock fault: request-error");
+}
+
+function fail(exchange: Exchange, error: unknown): void {
+  const { response, logged, services } = exchange;
+  if (error instanceof ClientGoneError || exchange.gone.aborted) {
+    if (logged !== undefined) services.requests.close(logged, "client gone");
+    response.destroy();
+    return;
+  }
+  if (logged !== undefined) services.requests.close(logged, "failed");
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const known = error instanceof ApiError ? error : undefined;
+  if (known === undefined && !(error instanceof EngineDeadError) && !(error instanceof TransitionError)) {
+    services.log.error("launcher.py:80", error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  const answered = known ?? serverError(error instanceof Error ? error.message : String(error));
+  exchange.sendJson(answered.status, answered.body);
+}
+
+function isGuarded(path: string): boolean {
+  return guardedPrefixes.some((prefix) => path.startsWith(prefix));
+}
+
+function hasKey(request: IncomingMessage, keys: readonly string[]): boolean {
+  if (keys.length === 0 || request.method === "OPTIONS") return true;
+  return keys.some((key) => request.headers.authorization === `Bearer ${key}`);
+}
+
+function logAccess({ request, response, services }: Exchange): void {
+  const { remoteAddress = "unix", remotePort = 0 } = request.socket;
+  response.once("close", () => {
+    if (!response.headersSent) return;
+    const reason = http.STATUS_CODES[response.statusCode] ?? "";
+    services.log.plain(
+      `INFO:     ${remoteAddress}:${remotePort} - "${request.method} ${request.url} HTTP/${request.httpVersion}" ${response.statusCode} ${reason}`,
+    );
+  });
+}

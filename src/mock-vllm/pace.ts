@@ -1,0 +1,43 @@
+/** How long things take: from bytes and bandwidths like those of real machines, unless told otherwise. All in ms. */
+import type { Settings } from "./settings.ts";
+
+/** Durations of one engine, in ms. */
+export interface Pace {
+  readonly loadMs: number;
+  readonly reloadMs: number;
+  readonly ttftMs: number;
+  readonly itlMs: number;
+  /** `first` is the first level-1 sleep, which also allocates the pinned host memory. */
+  sleepMs(level: number, first: boolean): number;
+  /** For one tag; a full wake is both, one after the other. */
+  wakeMs(level: number, tag: "weights" | "kv_cache"): number;
+}
+
+/** Bytes per ms. Reading weights from a local disk; copying over PCIe; allocating pinned memory for the first time. */
+const diskBytesPerMs = 2e6;
+const copyBytesPerMs = 15e6;
+const pinnedBytesPerMs = 3e6;
+const startOverheadMs = 1_800;
+const transitionOverheadMs = 100;
+
+/** The pace of an engine whose weights take `weightsBytes` in all. */
+export function paceOf(settings: Settings, weightsBytes: number): Pace {
+  const scale = settings.timeScale ?? 1;
+  return {
+    loadMs: settings.loadMs ?? scale * (startOverheadMs + weightsBytes / diskBytesPerMs),
+    reloadMs: settings.reloadMs ?? scale * (weightsBytes / diskBytesPerMs),
+    ttftMs: settings.ttftMs ?? scale * 30,
+    itlMs: settings.itlMs ?? scale * 15,
+    sleepMs: (level, first) => {
+      const copyMs = level === 1 ? weightsBytes / copyBytesPerMs : 0;
+      // A sleep whose length is set is that long the first time too, unless the penalty is set as well.
+      const derivedPenaltyMs = settings.sleepMs === undefined ? scale * (weightsBytes / pinnedBytesPerMs) : 0;
+      const penaltyMs = level === 1 && first ? (settings.firstSleepMs ?? derivedPenaltyMs) : 0;
+      return (settings.sleepMs ?? scale * (transitionOverheadMs + copyMs)) + penaltyMs;
+    },
+    wakeMs: (level, tag) => {
+      const copyMs = level === 1 && tag === "weights" ? weightsBytes / copyBytesPerMs : 0;
+      return settings.wakeMs === undefined ? scale * (transitionOverheadMs / 2 + copyMs) : settings.wakeMs / 2;
+    },
+  };
+}
