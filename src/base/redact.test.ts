@@ -84,6 +84,7 @@ describe("a text", () => {
     equal(redactText("token hf_abcdefghijkl is bad"), `token ${REDACTED} is bad`);
     equal(redactText("Authorization: Bearer abc.def-ghi"), `Authorization: Bearer ${REDACTED}`);
     equal(redactText("OPENAI_API_KEY=abc vllm"), `OPENAI_API_KEY=${REDACTED} vllm`);
+    equal(redactText("exit: a=HF_TOKEN=a:b=c, n=1"), `exit: a=HF_TOKEN=${REDACTED}, n=1`);
   });
 
   it("loses the key that vLLM prints among its arguments", () => {

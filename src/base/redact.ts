@@ -28,9 +28,11 @@ const SECRET_SHAPES: readonly RegExp[] = [
   /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s/@]+(?=@)/gi,
 ];
 
-/** `"api_key": "…"`, `'hf_token': ['…']`, `api_key=…`, in JSON, in Python's notation, or plain. */
-const NAMED_VALUE =
-  /(["']?)\b([A-Za-z][\w-]{0,63})\1(\s*[:=]\s*)(\[[^\]]{0,2000}\]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'[\]{}]+)/g;
+/** A name and what stands between it and its value, in JSON, in Python's notation, or plain: `"api_key": `, `HF_TOKEN=`. */
+const NAME = /(["']?)\b([A-Za-z][\w-]{0,63})\1\s{0,8}([:=])\s{0,8}/g;
+
+/** A value: a list, a text in quotes, or one word. */
+const VALUE = /\[[^\]]{0,2000}\]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'[\]{}]+/y;
 
 /** True for the name of a flag, a variable or a key whose value must not be shown. */
 export function isSecretName(name: string): boolean {
@@ -69,11 +71,23 @@ export function redactEnvironment(env: Readonly<Record<string, string>>): Readon
 
 /** A text that can be shown. It finds what it can recognise; a secret without a name and without a known look stays. */
 export function redactText(text: string): string {
-  const named = text.replaceAll(NAMED_VALUE, (whole, quote: string, name: string, between: string, value: string) => {
-    if (!isSecretName(name) || /^(?:None|null|true|false|""|''|\[\])$/i.test(value)) return whole;
+  return SECRET_SHAPES.reduce((shown, shape) => shown.replaceAll(shape, `$1${REDACTED}`), redactNamed(text));
+}
+
+function redactNamed(text: string): string {
+  let shown = "";
+  let done = 0;
+  for (const match of text.matchAll(NAME)) {
+    const [before, quote, name = "", separator] = match;
+    // What follows a name that is none is looked at again: `args: HF_TOKEN=…`.
+    if (match.index < done || !isSecretName(name)) continue;
+    VALUE.lastIndex = match.index + before.length;
+    const value = VALUE.exec(text)?.[0];
+    if (value === undefined || /^(?:None|null|true|false|""|''|\[\])$/i.test(value)) continue;
     // In prose, as in "the key: it is missing", the word after the colon is no value.
-    if (quote === "" && between.startsWith(":") && !/^["'[]/.test(value)) return whole;
-    return `${quote}${name}${quote}${between}${REDACTED}`;
-  });
-  return SECRET_SHAPES.reduce((shown, shape) => shown.replaceAll(shape, `$1${REDACTED}`), named);
+    if (quote === "" && separator === ":" && !/^["'[]/.test(value)) continue;
+    shown += text.slice(done, match.index + before.length) + REDACTED;
+    done = match.index + before.length + value.length;
+  }
+  return shown + text.slice(done);
 }

@@ -1,0 +1,98 @@
+/** The log: JSON lines for machines, one readable line an event on a terminal. No secret leaves through it. */
+import { pino } from "pino";
+import { describeError } from "../base/failure.ts";
+import { isSecretName, REDACTED, redactCommand, redactEnvironment, redactText } from "../base/redact.ts";
+import type { Log, LogFields } from "../ports/log.ts";
+import { readableLine } from "./log-line.ts";
+
+/** What is kept in memory for a reader of stderr that does not read, in bytes; past it events are dropped, not waited for. */
+const BUFFER_BYTES_MAX = 8 * 1024 * 1024;
+
+/** How deep fields are looked through for secrets; what lies deeper is left out. */
+const DEPTH_MAX = 5;
+
+/** How events are written. */
+export interface LogOptions {
+  /** The least severe event that is written. */
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly form: "json" | "readable" | "readable in colour";
+  /** Takes whole lines; default stderr, without ever holding up the caller. */
+  readonly write?: (lines: string) => void;
+}
+
+/** The log, and a way to write out at once what it still holds. */
+export interface ClosableLog extends Log {
+  flush(): void;
+}
+
+/** Makes a log. Write errors (a full disk, a closed pipe) cost events and nothing else. */
+export function createLog(options: LogOptions): ClosableLog {
+  const destination = options.write === undefined ? stderrDestination() : { write: options.write, flushSync() {} };
+  const colour = options.form === "readable in colour";
+  const stream =
+    options.form === "json"
+      ? destination
+      : { write: (line: string) => destination.write(readableLine(JSON.parse(line) as LogFields, colour)) };
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+  const write = (level: LogOptions["level"], event: string, fields: LogFields): void => {
+    if (!logger.isLevelEnabled(level)) return;
+    logger[level]({ event, ...(shown(fields, 0) as LogFields) });
+  };
+  return {
+    debug: (event, fields = {}) => write("debug", event, fields),
+    info: (event, fields = {}) => write("info", event, fields),
+    warn: (event, fields = {}) => write("warn", event, fields),
+    error: (event, fields = {}) => write("error", event, fields),
+    flush() {
+      try {
+        destination.flushSync();
+      } catch {
+        // Nobody reads it any more.
+      }
+    },
+  };
+}
+
+/** The form that suits a stream: readable on a terminal, in colour unless `NO_COLOR` or a dumb terminal forbids it. */
+export function logFormFor(
+  stream: { readonly isTTY?: boolean },
+  env: Readonly<Record<string, string | undefined>>,
+): LogOptions["form"] {
+  if (stream.isTTY !== true) return "json";
+  const plain = (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb";
+  return plain ? "readable" : "readable in colour";
+}
+
+function stderrDestination() {
+  // Not synchronous: whoever has our stderr in a pipe and stops reading it must not stop the gateway.
+  const destination = pino.destination({ dest: 2, sync: false, maxLength: BUFFER_BYTES_MAX });
+  destination.on("error", () => {});
+  return destination;
+}
+
+/** The value with every secret in it replaced, and errors turned into their messages. */
+function shown(value: unknown, depth: number): unknown {
+  if (typeof value === "string") return redactText(value);
+  if (typeof value === "bigint") return String(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Error) return redactText(describeError(value));
+  if (depth >= DEPTH_MAX) return "[…]";
+  if (Array.isArray(value)) return value.map((item) => shown(item, depth + 1));
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, shownAs(name, item, depth + 1)]));
+}
+
+function shownAs(name: string, value: unknown, depth: number): unknown {
+  if (name === "command" && Array.isArray(value)) return redactCommand(value.map(String));
+  if (name === "env" && typeof value === "object" && value !== null) {
+    return redactEnvironment(value as Readonly<Record<string, string>>);
+  }
+  return typeof value === "string" && isSecretName(name) ? REDACTED : shown(value, depth);
+}
