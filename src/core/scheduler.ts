@@ -75,7 +75,7 @@ export class Scheduler {
     else if (record.lastFailure !== null && record.retryAtMs > nowMs) {
       this.#admission.refuseAtOnce(waiter, record, withRetryAfter(record.lastFailure, record.retryAtMs - nowMs), nowMs);
     } else {
-      this.#admission.enqueue(waiter, record, nowMs, (left, atMs) => this.#onWaiterLeft(left, atMs));
+      this.#admission.enqueue(waiter, record, nowMs, (left, atMs) => this.#switches.waiterLeft(left, atMs));
       this.#consider(nowMs);
     }
     this.#leave();
@@ -85,7 +85,11 @@ export class Scheduler {
   onAbandoned(waiter: WaiterId, nowMs: number): void {
     this.#enter(nowMs);
     const record = this.#admission.abandon(waiter, nowMs);
-    if (record !== null) this.#onWaiterLeft(record, nowMs);
+    if (record !== null) {
+      this.#switches.waiterLeft(record, nowMs);
+      // Also when others are left: its oldest is a younger one now, which may keep back fewer models than the last did.
+      this.#consider(nowMs);
+    }
     this.#leave();
   }
 
@@ -202,6 +206,8 @@ export class Scheduler {
     this.#enter(nowMs);
     this.#armedAtMs = null;
     for (let due = this.#timers.takeDue(nowMs); due !== null; due = this.#timers.takeDue(nowMs)) due.fire(nowMs);
+    // Once, after all of them: of those whose time is up together none begins a switch for another.
+    this.#consider(nowMs);
     this.#leave();
   }
 
@@ -281,7 +287,8 @@ export class Scheduler {
         continue;
       }
       if (decision.askAgainAtMs !== null) {
-        this.#policyTimer = this.#timers.add(decision.askAgainAtMs, (atMs) => this.#consider(atMs));
+        // Every alarm ends with this question, so this one has nothing to do itself.
+        this.#policyTimer = this.#timers.add(decision.askAgainAtMs, () => {});
       }
       return;
     }
@@ -338,12 +345,6 @@ export class Scheduler {
     record.drainTimer = null;
     this.#engines.open(record, nowMs);
     this.#admission.grantAllWaiting(record, nowMs);
-  }
-
-  #onWaiterLeft(record: ModelRecord, nowMs: number): void {
-    if (record.queue.length > 0) return;
-    this.#switches.targetUnwanted(record, nowMs);
-    this.#consider(nowMs);
   }
 
   /** The engine is gone or must go, and that was not asked for. */

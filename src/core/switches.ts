@@ -80,9 +80,10 @@ export class Switches {
     if (record.switch?.phase === "evicting") this.#wakeIfEvicted(record.switch, nowMs);
   }
 
-  /** Nobody waits for the target any more: a switch that has only drained so far is called off. */
-  targetUnwanted(target: ModelRecord, nowMs: number): void {
+  /** A switch for whose target nobody waits any more is called off if it has only drained so far. */
+  waiterLeft(target: ModelRecord, nowMs: number): void {
     const change = target.switch;
+    if (target.queue.length > 0) return;
     if (change === null || change.target !== target.spec.id || change.phase !== "draining") return;
     this.#callOff(change, nowMs);
   }
