@@ -54,7 +54,14 @@ export class Devices {
     for (const id of model.devices) {
       const device = this.#device(id);
       if (device.switch !== null) return `device ${id} is switching to ${device.switch.target}`;
-      const [busy] = device.inTransition;
+    }
+    return this.changeOn(model);
+  }
+
+  /** Whose memory is changing on any device of `model`, its own included, in words; null when nobody's is. */
+  changeOn(model: ModelSpec): string | null {
+    for (const id of model.devices) {
+      const [busy] = this.#device(id).inTransition;
       if (busy !== undefined) return `the engine of ${busy} is changing on device ${id}`;
     }
     return null;

@@ -135,7 +135,7 @@ export class Scheduler {
     this.#enter(nowMs);
     const record = this.#engines.get(model);
     this.#engines.asleep(record, nowMs);
-    this.#switches.settled(record, nowMs);
+    this.#switches.settled(nowMs);
     this.#consider(nowMs);
     this.#leave();
   }
@@ -155,7 +155,7 @@ export class Scheduler {
     this.#enter(nowMs);
     const record = this.#engines.get(model);
     this.#engines.stopped(record, nowMs);
-    this.#switches.settled(record, nowMs);
+    this.#switches.settled(nowMs);
     this.#consider(nowMs);
     this.#finishIfDone(nowMs);
     this.#leave();

@@ -75,9 +75,9 @@ export class Switches {
     this.#evictIfDrained(victim.switch, nowMs);
   }
 
-  /** An engine has fallen asleep or stopped. Does nothing for a model that is in no switch. */
-  settled(record: ModelRecord, nowMs: number): void {
-    if (record.switch?.phase === "evicting") this.#wakeIfEvicted(record.switch, nowMs);
+  /** An engine has fallen asleep or stopped: a victim, or one that died beside a switch, whose target may now come up. */
+  settled(nowMs: number): void {
+    for (const change of this.#active) if (change.phase === "evicting") this.#wakeIfEvicted(change, nowMs);
   }
 
   /** A switch for whose target nobody waits any more is called off if it has only drained so far. */
@@ -145,8 +145,8 @@ export class Switches {
   #wakeIfEvicted(change: Switch, nowMs: number): void {
     const { engines } = this.#parts;
     const target = engines.get(change.target);
-    // The target too: it may have crashed in its sleep meanwhile, and what is left of it must be gone before it starts.
-    if (!isAway(target) || !change.victims.every((id) => isAway(engines.get(id)))) return;
+    // Not only the victims: the target or another sleeper may have crashed meanwhile, and what is left of it must be gone.
+    if (engines.devices.changeOn(target.spec) !== null) return;
     if (target.queue.length === 0) {
       this.#forget(change);
       this.#cancelled(change, nowMs);
