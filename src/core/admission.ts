@@ -15,6 +15,8 @@ export class Admission {
   /** Leases of an engine that is gone: they count for nothing but must still be handed in once. */
   readonly #voidLeases = new Map<LeaseId, Lease>();
   readonly #leaseOwners = new Map<LeaseId, ModelRecord>();
+  /** Leases that were asked back and are not handed in yet. */
+  readonly #revoked = new Set<LeaseId>();
   readonly #effects: Effects;
   readonly #engines: Engines;
   readonly #timers: Timers;
@@ -99,15 +101,18 @@ export class Admission {
     assert(lease !== undefined, `lease ${id} is released twice, or was never granted`);
     this.#voidLeases.delete(id);
     this.#leaseOwners.delete(id);
+    this.#revoked.delete(id);
     record?.leases.delete(id);
     const heldMs = nowMs - lease.grantedAtMs;
     this.#engines.journal({ kind: "lease released", model: lease.model, outcome, heldMs }, nowMs);
     return record;
   }
 
-  /** Asks for all leases back. They stay out until their holders hand them in. */
+  /** Asks for all leases back, for each once. They stay out until their holders hand them in. */
   revokeAll(record: ModelRecord, reason: Failure, nowMs: number): void {
     for (const lease of record.leases.values()) {
+      if (this.#revoked.has(lease.id)) continue;
+      this.#revoked.add(lease.id);
       this.#engines.journal({ kind: "lease revoked", model: record.spec.id, failure: reason }, nowMs);
       this.#effects.revoke(lease, reason);
     }
