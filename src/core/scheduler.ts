@@ -161,14 +161,14 @@ export class Scheduler {
     this.#leave();
   }
 
-  /** Something of the engine is left. Its devices stay closed, and the stop is tried again. */
+  /** Something of the engine is left. Its devices stay closed, and the stop is tried again; at shutdown not for ever. */
   onStopFailed(model: ModelId, reason: Failure, nowMs: number): void {
     this.#enter(nowMs);
     const record = this.#engines.get(model);
     assert(record.state.kind === "stopping", `${model} failed to stop in state ${record.state.kind}`);
     record.failedStops += 1;
     record.lastFailure = reason;
-    const givesUp = this.#phase !== "running";
+    const givesUp = this.#phase !== "running" && record.failedStops >= STOPS_AT_SHUTDOWN;
     const retryAtMs = givesUp ? null : nowMs + retryDelayMs("failed wake", record.failedStops);
     this.#engines.journal({ kind: "stop failed", model, failure: reason, retryAtMs }, nowMs);
     if (retryAtMs === null) this.#engines.stopped(record, nowMs);
@@ -223,7 +223,7 @@ export class Scheduler {
     for (const record of this.#admission.waitingModels) {
       this.#admission.refuseAllWaiting(record, SHUTTING_DOWN, nowMs);
     }
-    this.#switches.forgetAll();
+    this.#switches.cancelAll("llmux is shutting down", nowMs);
     for (const record of this.#engines.all()) this.#shutDown(record, nowMs);
     this.#timers.add(nowMs + timeoutMs, (atMs) => {
       for (const record of this.#engines.all()) this.#admission.revokeAll(record, SHUTTING_DOWN, atMs);
@@ -370,15 +370,17 @@ export class Scheduler {
     const { id } = record.spec;
     const level = command === "stop" || record.spec.sleepLevel === 3 ? 3 : record.spec.sleepLevel;
     if (this.#phase !== "running") return SHUTTING_DOWN;
+    const obstacle = this.#obstacleToPuttingAway(record);
     switch (record.state.kind) {
       case "awake":
-        if (this.#engines.devices.obstacleFor(record.spec) !== null) break;
+        if (obstacle !== null) return tryAgain(id, obstacle);
         this.#startDrain(record, level, nowMs);
         if (record.leases.size === 0) this.#onDrained(record, nowMs);
         return null;
       case "asleep":
         if (command === "sleep") return null;
-        if (record.switch !== null) break;
+        // A sleeper that is stopped frees memory, which confuses an engine that is measuring its own at that moment.
+        if (obstacle !== null) return tryAgain(id, obstacle);
         this.#engines.stop(record, null, nowMs);
         return null;
       case "starting":
@@ -388,6 +390,8 @@ export class Scheduler {
         this.#engines.stop(record, reason, nowMs);
         this.#switches.targetFailed(record, reason, nowMs);
         this.#admission.refuseAllWaiting(record, reason, nowMs);
+        // The switch may have held more devices than the engine that is stopped now.
+        this.#consider(nowMs);
         return null;
       }
       case "stopped":
@@ -398,7 +402,16 @@ export class Scheduler {
       case "falling asleep":
         break;
     }
-    return failure("invalid_request", `model ${id} is ${record.state.kind}: try again when that has ended`);
+    return tryAgain(id, `model ${id} is ${record.state.kind}`);
+  }
+
+  /** Why an engine cannot be put away now, in words; null when it can. */
+  #obstacleToPuttingAway({ spec }: ModelRecord): string | null {
+    const { devices } = this.#engines;
+    for (const id of devices.residentsBeside(spec)) {
+      if (this.#engines.get(id).state.kind === "draining") return `model ${id} is draining`;
+    }
+    return devices.obstacleFor(spec);
   }
 
   #shutDown(record: ModelRecord, nowMs: number): void {
@@ -436,7 +449,17 @@ export class Scheduler {
   }
 }
 
+/** After so many failed stops in a row a shutdown ends without the engine. */
+const STOPS_AT_SHUTDOWN = 3;
+
 const SHUTTING_DOWN: Failure = failure("shutting_down", "llmux is shutting down and takes no more requests");
+
+function tryAgain(model: ModelId, obstacle: string): Failure {
+  return failure(
+    "invalid_request",
+    `model ${model} cannot be put away now: ${obstacle}; try again when that has ended`,
+  );
+}
 
 function withRetryAfter(reason: Failure, retryAfterMs: number): Failure {
   return { ...reason, retryAfterMs };

@@ -114,8 +114,8 @@ export class Switches {
   }
 
   /** Drops all switches where they are; the caller takes care of the engines. */
-  forgetAll(): void {
-    for (const change of this.#active) this.#forget(change);
+  cancelAll(because: string, nowMs: number): void {
+    for (const change of this.#active) this.#cancel(change, because, nowMs);
   }
 
   snapshot(): SwitchSnapshot[] {
@@ -147,26 +147,21 @@ export class Switches {
     const target = engines.get(change.target);
     // Not only the victims: the target or another sleeper may have crashed meanwhile, and what is left of it must be gone.
     if (engines.devices.changeOn(target.spec) !== null) return;
-    if (target.queue.length === 0) {
-      this.#forget(change);
-      this.#cancelled(change, nowMs);
-      return;
-    }
+    if (target.queue.length === 0) return this.#cancel(change, nobodyWaits(change), nowMs);
     change.phase = "waking";
     engines.bringUp(target, nowMs);
   }
 
   #callOff(change: Switch, nowMs: number): void {
-    this.#forget(change);
-    this.#cancelled(change, nowMs);
+    this.#cancel(change, nobodyWaits(change), nowMs);
     for (const id of change.victims) {
       const victim = this.#parts.engines.get(id);
       if (victim.state.kind === "draining") this.#parts.reopen(victim, nowMs);
     }
   }
 
-  #cancelled(change: Switch, nowMs: number): void {
-    const because = `nobody waits for ${change.target} any more`;
+  #cancel(change: Switch, because: string, nowMs: number): void {
+    this.#forget(change);
     const { victims: from, target: to } = change;
     this.#parts.engines.journal({ kind: "switch cancelled", from, to, because }, nowMs);
   }
@@ -180,6 +175,10 @@ export class Switches {
       if (record.switch === change) record.switch = null;
     }
   }
+}
+
+function nobodyWaits(change: Switch): string {
+  return `nobody waits for ${change.target} any more`;
 }
 
 /** True when the engine's memory is free, but for a sleeper's residue, and nothing is under way for it. */
