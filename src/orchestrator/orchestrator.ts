@@ -1,7 +1,7 @@
 /** All engines together: carries out what the scheduler asks of them, and tells everyone else how they do. */
-import { join } from "node:path";
 import { assert } from "../base/assert.ts";
 import type { Failure } from "../base/failure.ts";
+import { engineLogFile } from "../base/state-files.ts";
 import type { Effects } from "../core/effects.ts";
 import type { ModelId } from "../core/model.ts";
 import type { EngineDirectory } from "../ports/engine-directory.ts";
@@ -89,9 +89,4 @@ export class Orchestrator implements EngineDirectory {
     assert(supervisor !== undefined, `no engine for ${model}`);
     return supervisor;
   }
-}
-
-/** The file that holds a model's engine output; its name is the model's, made safe for a file system. */
-export function engineLogFile(stateDir: string, model: ModelId): string {
-  return join(stateDir, "logs", `${encodeURIComponent(model)}.log`);
 }

@@ -193,6 +193,8 @@ export class EngineSupervisor {
     try {
       life = await this.#spawn(port);
     } catch (error) {
+      this.#output.end();
+      this.#progress = null;
       this.#world.records.remove(name);
       const [program] = this.#world.program;
       return failure("start_failed", `the engine of ${name} cannot be started: ${program}: ${describeError(error)}`);
