@@ -1,0 +1,73 @@
+/** What the journal has told so far: the states of the engines and the switches under way. */
+import { assert } from "../src/base/assert.ts";
+import type { EngineStateKind } from "../src/core/engine-state.ts";
+import type { JournalEntry } from "../src/core/journal.ts";
+import type { ModelId } from "../src/core/model.ts";
+import { demand } from "./violation.ts";
+
+/** A switch that has started and not ended, failed or been cancelled. */
+export interface ToldSwitch {
+  readonly from: readonly ModelId[];
+  readonly to: ModelId;
+  drained: boolean;
+}
+
+/** Built from the journal alone, as a reader of the logs would. */
+export class Outlook {
+  readonly states = new Map<ModelId, EngineStateKind>();
+  /** By target. */
+  readonly switches = new Map<ModelId, ToldSwitch>();
+  finished = false;
+  switchesEnded = 0;
+
+  constructor(models: readonly ModelId[]) {
+    for (const id of models) this.states.set(id, "stopped");
+  }
+
+  read(entry: JournalEntry): void {
+    switch (entry.kind) {
+      case "state changed":
+        assert(this.states.get(entry.model) === entry.from, `the journal skips a state of ${entry.model}`);
+        this.states.set(entry.model, entry.to.kind);
+        return;
+      case "switch started":
+        demand(!this.switches.has(entry.to), "switches are told to their end", () => `two switches to ${entry.to}`);
+        this.switches.set(entry.to, { from: entry.from, to: entry.to, drained: false });
+        return;
+      case "drain ended":
+        this.#told(entry.to).drained = true;
+        return;
+      case "switch ended":
+        this.switchesEnded += 1;
+        this.#told(entry.to);
+        this.switches.delete(entry.to);
+        return;
+      case "switch failed":
+      case "switch cancelled":
+        this.#told(entry.to);
+        this.switches.delete(entry.to);
+        return;
+      case "shutdown ended":
+        demand(this.switches.size === 0, "switches are told to their end", () => "a switch is open at the end");
+        this.finished = true;
+        return;
+      case "request queued":
+      case "request granted":
+      case "request refused":
+      case "request abandoned":
+      case "lease released":
+      case "lease revoked":
+      case "engine crashed":
+      case "sleep failed":
+      case "stop failed":
+      case "shutdown started":
+        return;
+    }
+  }
+
+  #told(to: ModelId): ToldSwitch {
+    const change = this.switches.get(to);
+    demand(change !== undefined, "switches are told to their end", () => `a switch to ${to} that never started`);
+    return change;
+  }
+}

@@ -1,0 +1,117 @@
+/** What must go on: nothing that could happen may be forgotten. Checked after every event. */
+import type { ModelId } from "../src/core/model.ts";
+import type { SimulatedEngine } from "./engines.ts";
+import { demand } from "./violation.ts";
+import { isAway, isChanging, leasesOut, neighbours, overlap, type View } from "./view.ts";
+
+/** Finds drains that do not end, gates that stay closed, and switches that could begin and do not. */
+export class ProgressRules {
+  readonly #view: View;
+
+  constructor(view: View) {
+    this.#view = view;
+  }
+
+  afterEvent(): void {
+    this.#awakeLetsIn();
+    this.#drainsEnd();
+    if (this.#view.clients.waiting.size > 0 && !this.#view.shuttingDown) this.#somethingBegins();
+  }
+
+  /** When no event is left: nobody may be left over. */
+  whenQuiet(): void {
+    const [waiter] = this.#view.clients.waiting;
+    demand(waiter === undefined, "no stall", () => `#${waiter?.plan.id} waits for ${waiter?.plan.model} for ever`);
+    for (const engine of this.#view.engines.all()) {
+      const state = this.#view.outlook.states.get(engine.id);
+      const settled = !isChanging(engine) && state !== "draining";
+      demand(settled, "no stall", () => `${engine.id} is ${state} for ever`);
+    }
+  }
+
+  onFailedWake(model: ModelId): void {
+    const left = this.#view.clients.waitingFor(model).size;
+    demand(left === 0, "failed wake turns away", () => `${left} still wait for ${model} though its wake has failed`);
+  }
+
+  onSwitchStarted(victims: readonly ModelId[]): void {
+    const { scenario, clock, engines } = this.#view;
+    for (const id of victims) {
+      const stayMs = clock.nowMs - engines.get(id).upSinceMs;
+      demand(stayMs >= scenario.minActiveMs, "minimum stay", () => `${id} must leave after ${stayMs} ms`);
+    }
+  }
+
+  #awakeLetsIn(): void {
+    const { outlook, clients } = this.#view;
+    for (const [id, state] of outlook.states) {
+      const shut = state === "awake" ? clients.waitingFor(id).size : 0;
+      demand(shut === 0, "awake lets in", () => `${shut} wait for ${id} though it is awake`);
+    }
+  }
+
+  #drainsEnd(): void {
+    const { outlook } = this.#view;
+    for (const [id, state] of outlook.states) {
+      if (state !== "draining" || leasesOut(this.#view, id) > 0) continue;
+      const change = [...outlook.switches.values()].find(({ from }) => from.includes(id));
+      const others = change !== undefined && change.from.some((victim) => leasesOut(this.#view, victim) > 0);
+      demand(others, "drain ends", () => `${id} has no lease out and drains on`);
+    }
+  }
+
+  /** fifo once more, from outside: of all that wait, the oldest that can go must have gone, or have an alarm set. */
+  #somethingBegins(): void {
+    const { scenario, engines, clients, outlook } = this.#view;
+    if (scenario.policy !== "fifo") return;
+    const candidates: Candidate[] = [];
+    for (const engine of engines.all()) {
+      const [oldest] = clients.waitingFor(engine.id);
+      if (oldest === undefined || outlook.switches.has(engine.id)) continue;
+      candidates.push({ engine, oldestAtMs: oldest.plan.atMs });
+    }
+    for (const candidate of candidates) {
+      const { engine } = candidate;
+      if (!this.#isFree(engine) || candidates.some((other) => comesBefore(other, candidate))) continue;
+      const victims = neighbours(this.#view, engine).filter(({ phase }) => phase === "up");
+      const readyAtMs = Math.max(0, ...victims.map(({ upSinceMs }) => upSinceMs + scenario.minActiveMs));
+      const idle = (): string => `${engine.id} can come up at ${readyAtMs} ms, but nothing happens and no alarm is set`;
+      demand(this.#alarmIsSetBy(readyAtMs), "no lost wake-up", idle);
+    }
+  }
+
+  #alarmIsSetBy(timeMs: number): boolean {
+    const { alarmAtMs } = this.#view;
+    return alarmAtMs !== null && alarmAtMs <= timeMs;
+  }
+
+  /** True when a switch to this model could begin, but for the minimum stay of those who must leave. */
+  #isFree(engine: SimulatedEngine): boolean {
+    if (!isAway(engine) || this.#isBusy(engine)) return false;
+    for (const other of neighbours(this.#view, engine)) {
+      if (other.phase !== "up") continue;
+      if (this.#view.outlook.states.get(other.id) !== "awake" || this.#isBusy(other)) return false;
+    }
+    return true;
+  }
+
+  /** True when something is under way on a device of this engine. */
+  #isBusy(engine: SimulatedEngine): boolean {
+    const { devices } = engine.model.spec;
+    for (const { from, to } of this.#view.outlook.switches.values()) {
+      for (const id of [to, ...from]) if (overlap(this.#view.engines.get(id).model.spec.devices, devices)) return true;
+    }
+    return isChanging(engine) || neighbours(this.#view, engine).some(isChanging);
+  }
+}
+
+interface Candidate {
+  readonly engine: SimulatedEngine;
+  readonly oldestAtMs: number;
+}
+
+/** True when `other` may keep `candidate` from their devices. Of two that came at the same time either one may. */
+function comesBefore(other: Candidate, candidate: Candidate): boolean {
+  if (other === candidate || other.oldestAtMs > candidate.oldestAtMs) return false;
+  return overlap(other.engine.model.spec.devices, candidate.engine.model.spec.devices);
+}

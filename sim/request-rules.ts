@@ -1,0 +1,83 @@
+/** What must be true of every request, from its arrival to its one end. */
+import type { Failure } from "../src/base/failure.ts";
+import type { Lease, WaiterId } from "../src/core/lease.ts";
+import type { ModelId } from "../src/core/model.ts";
+import type { SimulatedRequest } from "./clients.ts";
+import { longestWaitsMs } from "./longest-wait.ts";
+import { demand } from "./violation.ts";
+import type { View } from "./view.ts";
+
+/** Checked at every grant, refusal and revocation, and after every event. */
+export class RequestRules {
+  readonly #view: View;
+  /** Null when something may go wrong, so that no bound can be stated. */
+  readonly #longestWaitsMs: ReadonlyMap<ModelId, number> | null;
+
+  constructor(view: View) {
+    this.#view = view;
+    const { scenario } = view;
+    const { faults, commands, requests, policy, shutdown } = scenario;
+    const calm =
+      faults.length === 0 && commands.length === 0 && requests.every(({ patienceMs }) => patienceMs === null);
+    const bounded = calm && policy === "fifo" && shutdown.atMs === null;
+    this.#longestWaitsMs = bounded ? longestWaitsMs(scenario) : null;
+  }
+
+  onGrant(lease: Lease): SimulatedRequest {
+    const request = this.#waiting(lease.waiter, "is let in");
+    const { model } = request.plan;
+    const engine = this.#view.engines.get(model);
+    const sameModel = lease.model === model;
+    demand(sameModel, "runs on an awake engine", () => `#${lease.waiter} wants ${model} and gets ${lease.model}`);
+    const state = this.#view.outlook.states.get(model);
+    const open = engine.phase === "up" && state === "awake";
+    demand(open, "runs on an awake engine", () => `#${lease.waiter} is let in to ${model}, which is ${engine.phase}`);
+    this.#waitedShortEnough(request);
+    return request;
+  }
+
+  onRefuse(waiter: WaiterId, failure: Failure): SimulatedRequest {
+    const request = this.#waiting(waiter, "is refused");
+    demand(failure.message !== "", "ends exactly once", () => `#${waiter} is refused without a reason`);
+    this.#waitedShortEnough(request);
+    return request;
+  }
+
+  onRevoke(lease: Lease): SimulatedRequest {
+    const request = this.#view.clients.all.get(lease.waiter);
+    const out = request?.phase === "running" && request.lease?.id === lease.id;
+    demand(out, "revoked once", () => `lease ${lease.id} is revoked and not out`);
+    demand(!request.revoked, "revoked once", () => `lease ${lease.id} is revoked twice`);
+    return request;
+  }
+
+  afterEvent(): void {
+    const [oldest] = this.#view.clients.waiting;
+    if (oldest !== undefined) this.#waitedShortEnough(oldest);
+  }
+
+  /** At the end of a run. */
+  atEnd(): void {
+    for (const { plan, phase } of this.#view.clients.all.values()) {
+      const ended = phase !== "waiting" && phase !== "running";
+      demand(ended, "ends exactly once", () => `#${plan.id} is ${phase} at the end`);
+    }
+  }
+
+  #waiting(waiter: WaiterId, what: string): SimulatedRequest {
+    const request = this.#view.clients.all.get(waiter);
+    demand(request !== undefined, "ends exactly once", () => `#${waiter} ${what} before it came`);
+    demand(request.phase === "waiting", "ends exactly once", () => `#${waiter} ${what} though it is ${request.phase}`);
+    return request;
+  }
+
+  #waitedShortEnough({ plan }: SimulatedRequest): void {
+    const waitedMs = this.#view.clock.nowMs - plan.atMs;
+    const timeoutMs = this.#view.scenario.requestTimeoutMs;
+    const late = (): string => `#${plan.id} has waited ${waitedMs} ms of ${timeoutMs}`;
+    demand(waitedMs <= timeoutMs, "waits no longer than the timeout", late);
+    const boundMs = this.#longestWaitsMs?.get(plan.model);
+    if (boundMs === undefined) return;
+    demand(waitedMs <= boundMs, "nobody starves", () => `#${plan.id} has waited ${waitedMs} ms of at most ${boundMs}`);
+  }
+}

@@ -1,0 +1,77 @@
+/** One run of the simulation as plain data: everything that the world will do, so that it can be replayed and shrunk. */
+import type { LeaseOutcome, WaiterId } from "../src/core/lease.ts";
+import type { ModelId, ModelSpec } from "../src/core/model.ts";
+import type { OperatorCommand } from "../src/core/scheduler.ts";
+
+/** All durations and times in ms. */
+export interface Scenario {
+  readonly seed: number;
+  readonly policy: "fifo" | "newest first";
+  readonly minActiveMs: number;
+  readonly requestTimeoutMs: number;
+  readonly drainTimeoutMs: number | null;
+  readonly models: readonly SimulatedModel[];
+  readonly requests: readonly PlannedRequest[];
+  readonly faults: readonly Fault[];
+  readonly commands: readonly PlannedCommand[];
+  /** Times of alarms that nobody asked for. */
+  readonly needlessAlarmsAtMs: readonly number[];
+  /** `atMs` null: when nothing happens any more. */
+  readonly shutdown: { readonly atMs: number | null; readonly timeoutMs: number };
+}
+
+/** What an engine is asked to do. */
+export type EngineOrder = "start" | "wake" | "sleep" | "stop";
+
+/** A model with the usual durations of its engine; each one varies by `JITTER`. */
+export interface SimulatedModel {
+  readonly spec: ModelSpec;
+  readonly usualMs: Readonly<Record<EngineOrder, number>>;
+}
+
+/** A duration is its usual value times 1 − JITTER to 1 + JITTER. */
+export const JITTER = 0.5;
+
+/** What one client will do. */
+export interface PlannedRequest {
+  readonly id: WaiterId;
+  readonly atMs: number;
+  readonly model: ModelId;
+  /** How long it runs once it is let in. */
+  readonly holdMs: number;
+  readonly outcome: LeaseOutcome;
+  /** The client goes away this long after its arrival, wherever its request is then; null: never. */
+  readonly patienceMs: number | null;
+  /** How long it takes to hand in the lease once that is revoked, or once its engine has died. */
+  readonly revokedMs: number;
+}
+
+/** One thing that goes wrong. `nth` counts from 1 for each model and kind of order or state. */
+export type Fault =
+  | { readonly kind: "fails"; readonly model: ModelId; readonly order: EngineOrder; readonly nth: number }
+  | {
+      readonly kind: "slow";
+      readonly model: ModelId;
+      readonly order: EngineOrder;
+      readonly nth: number;
+      readonly factor: number;
+    }
+  | {
+      readonly kind: "crash";
+      readonly model: ModelId;
+      readonly during: CrashState;
+      readonly nth: number;
+      readonly afterMs: number;
+      /** From the death of the process until the scheduler is told. */
+      readonly noticeMs: number;
+    };
+
+/** The states in which a process can die. */
+export type CrashState = "starting" | "awake" | "draining" | "falling asleep" | "asleep" | "waking";
+
+/** What an operator will do. */
+export interface PlannedCommand {
+  readonly atMs: number;
+  readonly model: ModelId;
+  readonly command: OperatorCommand;
+}
