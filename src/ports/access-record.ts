@@ -12,8 +12,8 @@ export type AccessOutcome = "served" | "refused" | "failed" | "abandoned";
 export interface AccessRecord {
   readonly requestId: string;
   readonly method: string;
-  /** The route it took, such as `/v1/chat/completions`; for an unknown one its path. */
-  readonly route: string;
+  /** The route it took, such as `/v1/chat/completions`; null for a path that is none. */
+  readonly route: string | null;
   /** Null where the request named none of the configured models. */
   readonly model: ModelId | null;
   /** The HTTP status that was sent; 499 if the client left before one was. */

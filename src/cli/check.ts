@@ -1,0 +1,60 @@
+/** `llmux check`: says everything that is wrong with a configuration, or what it comes to. */
+import type { Config, ModelConfig } from "../config/config.ts";
+import { ConfigError, loadConfig } from "../config/load.ts";
+import { formatProblem } from "../config/problem.ts";
+import { EXIT, type ExitCode } from "./exit-codes.ts";
+import { print, type Shell } from "./shell.ts";
+import { renderTable } from "./table.ts";
+import { configFile } from "./where.ts";
+
+/** Problems and warnings go to stderr, a line each; the summary to stdout. */
+export async function check(file: string | undefined, shell: Shell): Promise<ExitCode> {
+  const path = configFile(file, shell);
+  try {
+    const config = loadConfig(path, shell.env);
+    for (const warning of config.warnings) shell.stderr.write(`${formatProblem(warning)} (warning)\n`);
+    await print(shell, summary(path, config, shell.stdout.columns ?? null));
+    return EXIT.fine;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { problems } = error;
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    shell.stderr.write(`${error.message}\n${count}\n`);
+    return EXIT.usage;
+  }
+}
+
+function summary(path: string, config: Config, width: number | null): string {
+  const { models, warnings, host, port, metricsPort, stateDir } = config;
+  const counts = [
+    models.length === 1 ? "1 model" : `${models.length} models`,
+    ...(warnings.length === 0 ? [] : [warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`]),
+  ];
+  const address = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const columns = [
+    { title: "MODEL", shrinkTo: 12 },
+    { title: "PATH", shrinkTo: 12 },
+    "GPUS",
+    "SLEEP",
+    "PORT",
+    "ALIASES",
+  ];
+  return [
+    `${path}: fine, ${counts.join(", ")}`,
+    `listens on ${address}, ${metricsPort === 0 ? "no metrics" : `metrics on port ${metricsPort}`}`,
+    `keeps its state in ${stateDir}`,
+    "",
+    renderTable(columns, models.map(row), width),
+  ].join("\n");
+}
+
+function row(model: ModelConfig): readonly string[] {
+  return [
+    model.name,
+    model.modelPath,
+    model.gpus === null ? "all" : model.gpus.join(","),
+    model.sleepLevel === 3 ? "3 (stop)" : String(model.sleepLevel),
+    model.port === null ? "free" : String(model.port),
+    model.aliases.join(","),
+  ];
+}

@@ -1,0 +1,313 @@
+/** Runs the real program as a child process: exit codes, what goes to stdout and what to stderr. */
+import { deepEqual, equal, match } from "node:assert/strict";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Readable } from "node:stream";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { failure, type Failure } from "../base/failure.ts";
+import { controlSocketPath, engineLogFile } from "../base/state-files.ts";
+import { ControlServer } from "../control/control-server.ts";
+import type { ModelStatus, StatusDocument } from "../control/status.ts";
+import { VERSION } from "./version.ts";
+
+const LAUNCHER = fileURLToPath(new URL("../../bin/llmux.js", import.meta.url));
+
+const asleep: ModelStatus = {
+  id: "qwen",
+  state: "asleep",
+  level: 1,
+  reason: null,
+  retry_in_s: null,
+  since: "2026-01-01T00:00:00.000Z",
+  for_s: 5,
+  progress: null,
+  waiting: 0,
+  oldest_wait_s: null,
+  in_flight: 0,
+  pid: 77,
+  port: 8001,
+  process_started_at: null,
+  devices: ["0"],
+  sleep_level: 1,
+  failures_in_row: 0,
+  last_failure: null,
+  log_file: "/x",
+};
+
+const status: StatusDocument = {
+  version: "9.9.9",
+  pid: 42,
+  started_at: "2026-01-01T00:00:00.000Z",
+  uptime_s: 60,
+  state: "idle",
+  summary: "idle",
+  active: [],
+  switches: [],
+  models: [asleep],
+};
+
+let folder = "";
+let stateDir = "";
+let config = "";
+let server: ControlServer;
+let refusal: Failure | null = null;
+const commands: string[] = [];
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "llmux-cli-"));
+  stateDir = join(folder, "state");
+  config = join(folder, "my.yaml");
+  writeFileSync(config, `state_dir: ${stateDir}\nmodels:\n  qwen: {model_path: x, aliases: [gpt]}\n`);
+  server = new ControlServer({
+    socketPath: controlSocketPath(stateDir),
+    status: () => status,
+    findModel: (name) => (name === "qwen" || name === "gpt" ? "qwen" : null),
+    operate(model, command) {
+      commands.push(`${command} ${model}`);
+      return refusal;
+    },
+  });
+  await server.listen();
+});
+
+after(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Started {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly output: { stdout: string; stderr: string };
+  readonly ended: Promise<number | null>;
+}
+
+function start(...args: readonly string[]): Started {
+  const env = { ...process.env, HOME: folder, NO_COLOR: "1" };
+  const child = spawn(process.execPath, [LAUNCHER, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output.stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    output.stderr += text;
+  });
+  const ended = once(child, "close").then(([code]) => code as number | null);
+  return { child, output, ended };
+}
+
+async function llmux(...args: readonly string[]) {
+  const { output, ended } = start(...args);
+  const code = await ended;
+  return { code, ...output };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (const endAtMs = performance.now() + 30_000; !condition() && performance.now() < endAtMs;) await sleep(10);
+  equal(condition(), true);
+}
+
+describe("the command line", () => {
+  it("prints its version, and help for itself and for each command, with examples", async () => {
+    deepEqual(await llmux("--version"), { code: 0, stdout: `${VERSION}\n`, stderr: "" });
+    const help = await llmux("--help");
+    equal(help.code, 0);
+    equal(help.stderr, "");
+    match(help.stdout, /Exit codes:/);
+    for (const name of ["serve", "check", "ps", "logs", "sleep", "stop", "schema"]) {
+      match(help.stdout, new RegExp(`^ {2}${name} `, "m"));
+      const { code, stdout, stderr } = await llmux(name, "--help");
+      deepEqual([code, stderr], [0, ""]);
+      match(stdout, new RegExp(`^Usage: llmux ${name} `));
+      match(stdout, new RegExp(`^Examples?:\\n {2}llmux ${name}`, "m"));
+    }
+  });
+
+  it("ends with 2 and a sentence on stderr when it is used wrongly", async () => {
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [[], /^Usage: llmux/],
+      [["sevre"], /^llmux: unknown command 'sevre'\n\(Did you mean serve\?\)/],
+      [["ps", "--jsno"], /^llmux: unknown option '--jsno'\n\(Did you mean --json\?\)/],
+      [["logs"], /^llmux: missing required argument 'MODEL'/],
+      [["ps", "extra"], /^llmux: too many arguments for 'ps'/],
+      [
+        ["serve", "--port", "70000"],
+        /^llmux: option '-p, --port <PORT>' argument '70000' is invalid\. Expected a port/,
+      ],
+      [["serve", "--port", "80x"], /Expected a port between 1 and 65535/],
+      [["logs", "qwen", "-n", "-1"], /Expected a number of lines: 0 or more/],
+      [["ps", "--config", "a", "--state-dir", "b"], /cannot be used with option/],
+      [["serve"], /^llmux: no configuration: name a file, or write \.\/llmux\.yaml/],
+    ];
+    for (const [args, expected] of cases) {
+      const { code, stdout, stderr } = await llmux(...args);
+      deepEqual([code, stdout], [2, ""], args.join(" "));
+      match(stderr, expected);
+      equal(/^\s+at /m.test(stderr), false, stderr);
+    }
+  });
+
+  it("does not fail when nobody reads its output to the end", async () => {
+    const { child, output, ended } = start("ps", "--watch", "--json", "--config", config);
+    await once(child.stdout, "data");
+    child.stdout.destroy();
+    equal(await ended, 0);
+    equal(output.stderr, "");
+  });
+});
+
+describe("llmux check", () => {
+  it("sums up a configuration that is fine", async () => {
+    const { code, stdout, stderr } = await llmux("check", config);
+    deepEqual([code, stderr], [0, ""]);
+    match(stdout, /my\.yaml: fine, 1 model\nlistens on http:\/\/127\.0\.0\.1:3000, metrics on port 9090\n/);
+    match(stdout, /^qwen +x +all +1 +free +gpt$/m);
+  });
+
+  it("prints every problem with its place and ends with 2", async () => {
+    const broken = join(folder, "broken.yaml");
+    writeFileSync(broken, "prot: 1\nmodels:\n  a: {model_path: x, sleep_level: 9}\n");
+    const { code, stdout, stderr } = await llmux("check", broken);
+    deepEqual([code, stdout], [2, ""]);
+    match(stderr, /^.*broken\.yaml:1:1: .*port.*\n.*broken\.yaml:3:\d+: .*sleep_level.*\n2 problems\n$/);
+  });
+
+  it("prints warnings and ends with 0 all the same", async () => {
+    const open = join(folder, "open.yaml");
+    writeFileSync(open, "host: 0.0.0.0\nmodels:\n  a: {model_path: x}\n");
+    const { code, stdout, stderr } = await llmux("check", open);
+    equal(code, 0);
+    match(stderr, /open\.yaml:1:7: host: .* \(warning\)\n$/);
+    match(stdout, /fine, 1 model, 1 warning/);
+  });
+
+  it("takes the default configuration when none is named", async () => {
+    const file = join(folder, ".config/llmux/llmux.yaml");
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, "models: {a: {model_path: x}}\n");
+    const { code, stdout } = await llmux("check");
+    rmSync(file);
+    equal(code, 0);
+    equal(stdout.startsWith(`${file}: fine`), true);
+  });
+});
+
+describe("llmux ps", () => {
+  it("shows the models of the llmux that runs", async () => {
+    const { code, stdout, stderr } = await llmux("ps", "--config", config);
+    deepEqual([code, stderr], [0, ""]);
+    match(
+      stdout,
+      /^llmux 9\.9\.9, pid 42, up 1m00s: idle\nMODEL .*\nqwen +asleep \(level 1\) +5s +0 +0 +77 +8001 +0\n$/,
+    );
+  });
+
+  it("shows the same as JSON", async () => {
+    const { code, stdout } = await llmux("ps", "--json", "--state-dir", stateDir);
+    equal(code, 0);
+    deepEqual(JSON.parse(stdout), status);
+  });
+
+  it("ends with 3 when no llmux runs, and says where it looked", async () => {
+    const { code, stdout, stderr } = await llmux("ps", "--state-dir", join(folder, "nowhere"));
+    deepEqual([code, stdout], [3, ""]);
+    match(
+      stderr,
+      /^llmux: no llmux is running: there is no socket at .*nowhere\/llmux\.sock; start it with llmux serve.*\n$/,
+    );
+  });
+
+  it("ends with 2 when the configuration cannot be used", async () => {
+    const { code, stderr } = await llmux("ps", "--config", "missing.yaml");
+    equal(code, 2);
+    match(stderr, /^missing\.yaml:1:1: expected a configuration file, found no such file\n$/);
+  });
+
+  it("watches until Ctrl-C, which ends it with 130", async () => {
+    const { child, output, ended } = start("ps", "--watch", "--json", "--config", config);
+    await until(() => output.stdout.split("\n").length > 2);
+    child.kill("SIGINT");
+    equal(await ended, 130);
+    const [first = ""] = output.stdout.split("\n");
+    deepEqual(JSON.parse(first), status);
+  });
+});
+
+describe("llmux sleep and llmux stop", () => {
+  it("tell the llmux that runs, and say what it does", async () => {
+    commands.length = 0;
+    deepEqual(await llmux("sleep", "gpt", "--config", config), {
+      code: 0,
+      stdout: "qwen: asleep (level 1)\n",
+      stderr: "",
+    });
+    equal((await llmux("stop", "qwen", "--state-dir", stateDir)).code, 0);
+    deepEqual(commands, ["sleep qwen", "stop qwen"]);
+  });
+
+  it("end with 1 and the reason when it does not", async () => {
+    refusal = failure("invalid_request", "model qwen is draining: try again when that has ended");
+    const { code, stdout, stderr } = await llmux("stop", "qwen", "--config", config);
+    refusal = null;
+    deepEqual([code, stdout, stderr], [1, "", "llmux: model qwen is draining: try again when that has ended\n"]);
+    const unknown = await llmux("stop", "llama", "--config", config);
+    deepEqual([unknown.code, unknown.stderr], [1, "llmux: no model llama; there are qwen\n"]);
+  });
+});
+
+describe("llmux logs", () => {
+  it("shows the last lines of the engine's output, by name or alias, without colours", async () => {
+    const file = engineLogFile(stateDir, "qwen");
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, "one\n\u001b[31mtwo\u001b[0m\nthree\n");
+    deepEqual(await llmux("logs", "gpt", "-n", "2", "--config", config), {
+      code: 0,
+      stdout: "two\nthree\n",
+      stderr: "",
+    });
+    equal((await llmux("logs", "qwen", "--state-dir", stateDir)).stdout, "one\ntwo\nthree\n");
+  });
+
+  it("follows it until Ctrl-C", async () => {
+    const file = engineLogFile(stateDir, "qwen");
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, "one\n");
+    const { child, output, ended } = start("logs", "qwen", "-f", "--config", config);
+    await until(() => output.stdout === "one\n");
+    appendFileSync(file, "two\n");
+    await until(() => output.stdout === "one\ntwo\n");
+    child.kill("SIGINT");
+    equal(await ended, 130);
+    equal(output.stderr, "");
+  });
+
+  it("says so when there is no such model or no output", async () => {
+    const typo = await llmux("logs", "qwne", "--config", config);
+    deepEqual([typo.code, typo.stderr], [1, "llmux: no model qwne: did you mean qwen?\n"]);
+    const none = await llmux("logs", "other", "--state-dir", stateDir);
+    equal(none.code, 1);
+    match(
+      none.stderr,
+      /^llmux: other has no output yet: there is no .*other\.log; its engine has not been started here\n$/,
+    );
+  });
+});
+
+describe("llmux schema", () => {
+  it("prints a JSON Schema that knows the keys of a configuration", async () => {
+    const { code, stdout } = await llmux("schema");
+    equal(code, 0);
+    const { properties } = JSON.parse(stdout) as { properties: Record<string, unknown> };
+    equal("models" in properties && "metrics_port" in properties, true);
+  });
+});
+
+describe("the launcher", () => {
+  it("is a program of its own", () => {
+    match(readFileSync(LAUNCHER, "utf8"), /^#!\/usr\/bin\/env node\n/);
+  });
+});

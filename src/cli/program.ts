@@ -1,0 +1,211 @@
+/** The command line: every command with its options and its help. What a command does is in a file of its own. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { ExitCode } from "./exit-codes.ts";
+import { EXIT_CODES_HELP } from "./exit-codes.ts";
+import type { Shell } from "./shell.ts";
+import { VERSION } from "./version.ts";
+import { configFile, DEFAULT_CONFIG_FILES, DEFAULT_STATE_DIR, type WhichOptions } from "./where.ts";
+
+const [CONFIG_HERE, CONFIG_HOME] = DEFAULT_CONFIG_FILES;
+
+const LOG_LINES_DEFAULT = 200;
+
+/** Makes the parser; `onDone` is told the exit code of the command that ran. */
+export function buildProgram(shell: Shell, onDone: (code: number) => void): Command {
+  const program = new Command("llmux")
+    .description("Several language models take turns on your GPUs, behind one OpenAI-compatible address.")
+    .version(VERSION, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help, or that of a command")
+    .helpCommand("help [command]", "print the help of a command")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void shell.stdout.write(text),
+      writeErr: (text) => void shell.stderr.write(text),
+      getOutHelpWidth: () => shell.stdout.columns ?? 100,
+      getErrHelpWidth: () => shell.stderr.columns ?? 100,
+      outputError: (text, write) => write(text.replace(/^error: /, "llmux: ")),
+    })
+    .showHelpAfterError("Run llmux --help, or llmux COMMAND --help, for what there is.")
+    .addHelpText(
+      "after",
+      `
+Without --config, the configuration is ${CONFIG_HERE}, or else ${CONFIG_HOME}.
+
+Examples:
+  llmux check llmux.yaml
+  llmux serve --config llmux.yaml
+  llmux ps --watch
+
+${EXIT_CODES_HELP}`,
+    );
+  addServe(program, shell, onDone);
+  addCheck(program, shell, onDone);
+  addPs(program, shell, onDone);
+  addLogs(program, shell, onDone);
+  addOperate(program, shell, onDone);
+  addSchema(program, shell, onDone);
+  return program;
+}
+
+type OnDone = (code: ExitCode) => void;
+
+interface ServeFlags {
+  readonly config?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly verbose?: boolean;
+}
+
+function addServe(program: Command, shell: Shell, onDone: (code: number) => void): void {
+  program
+    .command("serve")
+    .description("Serve the models of a configuration until told to end.")
+    .option("-c, --config <FILE>", "configuration (YAML, or JSON)")
+    .option("--host <HOST>", "address to listen on, instead of the configuration's")
+    .option("-p, --port <PORT>", "port to listen on, instead of the configuration's", port)
+    .option("-v, --verbose", "log everything, each request and each line of the engines included")
+    .addHelpText(
+      "after",
+      `
+Ctrl-C (SIGINT) or SIGTERM ends it in order: running requests are finished, then the engines stopped. A second one ends it at once.
+
+Examples:
+  llmux serve --config llmux.yaml
+  llmux serve --port 8080 --verbose`,
+    )
+    .action(async (flags: ServeFlags) => {
+      const config = configFile(flags.config, shell);
+      const { serve } = await import("./serve.ts");
+      onDone(await serve({ ...flags, config }));
+    });
+}
+
+function addCheck(program: Command, shell: Shell, onDone: OnDone): void {
+  program
+    .command("check")
+    .description("Say all that is wrong with a configuration, or what it comes to.")
+    .argument("[FILE]", "configuration (YAML, or JSON)")
+    .addHelpText(
+      "after",
+      `
+Each problem is a line FILE:LINE:COLUMN: MESSAGE on stderr; then the exit code is 2. Warnings alone leave it 0.
+
+Examples:
+  llmux check llmux.yaml
+  llmux check config.json`,
+    )
+    .action(async (file: string | undefined) => {
+      const { check } = await import("./check.ts");
+      onDone(await check(file, shell));
+    });
+}
+
+function addPs(program: Command, shell: Shell, onDone: OnDone): void {
+  const command = program
+    .command("ps")
+    .description("Show what a running llmux does: its models, their states, queues and processes.")
+    .option("--json", "as JSON; durations in seconds")
+    .option("-w, --watch", "again every second, until Ctrl-C");
+  addWhich(command)
+    .addHelpText(
+      "after",
+      `
+QUEUE is how many requests wait for the model, and since when the oldest does; SINCE is how long it has been in its state.
+
+Examples:
+  llmux ps
+  llmux ps --watch
+  llmux ps --json | jq '.models[] | select(.state == "awake") | .id'`,
+    )
+    .action(async (options: WhichOptions & { readonly json?: boolean; readonly watch?: boolean }) => {
+      const { ps } = await import("./ps.ts");
+      onDone(await ps(options, shell));
+    });
+}
+
+function addLogs(program: Command, shell: Shell, onDone: OnDone): void {
+  const command = program
+    .command("logs")
+    .description("Show the output of a model's engine since its last start, whether or not llmux runs.")
+    .argument("<MODEL>", "name or, where the configuration is known, alias")
+    .option("-f, --follow", "go on as it grows, into the next start too, until Ctrl-C")
+    .option("-n, --lines <COUNT>", "how many of the last lines", lineCount, LOG_LINES_DEFAULT);
+  addWhich(command)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  llmux logs qwen-14b -f
+  llmux logs qwen-14b -n 1000 | grep -i memory`,
+    )
+    .action(async (model: string, options: WhichOptions & { readonly follow?: boolean; readonly lines: number }) => {
+      const { logs } = await import("./logs.ts");
+      onDone(await logs(model, options, shell));
+    });
+}
+
+function addOperate(program: Command, shell: Shell, onDone: OnDone): void {
+  const descriptions = {
+    sleep: "Put a model to sleep, to the level that its configuration names.",
+    stop: "Stop a model's engine, whatever its sleep level.",
+  } as const;
+  for (const name of ["sleep", "stop"] as const) {
+    const command = program
+      .command(name)
+      .description(descriptions[name])
+      .argument("<MODEL>", "name or alias of the model");
+    addWhich(command)
+      .addHelpText(
+        "after",
+        `
+Running requests are finished first; a start or a wake that is under way is broken off. The next request for the model brings
+it back. The command does not wait for the end of it: llmux ps shows how it goes.
+
+Examples:
+  llmux ${name} qwen-14b
+  llmux ${name} qwen-14b --state-dir /var/lib/llmux`,
+      )
+      .action(async (model: string, options: WhichOptions) => {
+        const { operate } = await import("./operate.ts");
+        onDone(await operate(model, name, options, shell));
+      });
+  }
+}
+
+function addSchema(program: Command, shell: Shell, onDone: OnDone): void {
+  program
+    .command("schema")
+    .description("Print the JSON Schema of the configuration, for editors.")
+    .addHelpText(
+      "after",
+      `
+Example:
+  llmux schema > llmux.schema.json
+and as the first line of llmux.yaml:
+  # yaml-language-server: $schema=./llmux.schema.json`,
+    )
+    .action(async () => {
+      const { schema } = await import("./schema.ts");
+      onDone(await schema(shell));
+    });
+}
+
+/** How the commands that are about a running llmux are told which one. */
+function addWhich(command: Command): Command {
+  return command
+    .addOption(new Option("-c, --config <FILE>", "the configuration it serves").conflicts("stateDir"))
+    .addOption(
+      new Option("--state-dir <DIR>", `its state folder, if it is not the configuration's or ${DEFAULT_STATE_DIR}`),
+    );
+}
+
+function port(text: string): number {
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > 65_535) throw new InvalidArgumentError("Expected a port between 1 and 65535.");
+  return value;
+}
+
+function lineCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("Expected a number of lines: 0 or more, without a unit.");
+  return Number(text);
+}
