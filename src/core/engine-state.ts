@@ -40,7 +40,7 @@ const MOVES: Readonly<Record<EngineStateKind, readonly EngineStateKind[]>> = {
   asleep: ["waking", "stopping"],
   waking: ["awake", "stopping"],
   stopping: ["stopped", "failed"],
-  failed: ["starting", "stopped"],
+  failed: ["starting"],
 };
 
 /** Throws `AssertionError` when an engine cannot go from `from` to `to`. */
