@@ -56,8 +56,11 @@ describe("an engine", () => {
   }
 
   it("holds all its memory while awake or draining, and its memory changes on the way there and back", () => {
-    const kinds = (holds: (state: EngineState) => boolean): string[] => STATES.filter(holds).map(({ kind }) => kind);
-    assert.deepEqual(kinds(isResident), ["awake", "draining"]);
-    assert.deepEqual(kinds(inTransition), ["starting", "falling asleep", "waking", "stopping"]);
+    assert.deepEqual(kindsOf(STATES.filter(isResident)), ["awake", "draining"]);
+    assert.deepEqual(kindsOf(STATES.filter(inTransition)), ["starting", "falling asleep", "waking", "stopping"]);
   });
 });
+
+function kindsOf(states: readonly EngineState[]): EngineStateKind[] {
+  return states.map(({ kind }) => kind);
+}
