@@ -388,7 +388,7 @@ export class EngineSupervisor {
     this.#progress = progress;
     const moved =
       stage !== progress.stage || Math.floor((percent ?? 0) / 25) !== Math.floor((progress.percent ?? 0) / 25);
-    if (moved) this.#world.log.info("engine starting", { model: this.#spec.name, ...progress });
+    if (moved) this.#world.log.info("engine progress", { model: this.#spec.name, ...progress });
   }
 
   #identify(record: EngineRecord, pid: number): void {

@@ -1,0 +1,209 @@
+/** Puts the parts together: configuration in, a gateway that can be started, drained and killed out. */
+import type { AddressInfo } from "node:net";
+import { unreachable } from "./base/assert.ts";
+import { describeError } from "./base/failure.ts";
+import { controlSocketPath } from "./base/state-files.ts";
+import type { Config, ModelConfig, PolicyConfig } from "./config/config.ts";
+import { ControlServer } from "./control/control-server.ts";
+import { logAccess, logJournal } from "./control/journal-log.ts";
+import { MetricsServer } from "./control/metrics-server.ts";
+import { Metrics } from "./control/metrics.ts";
+import { takeStatus, type StatusDocument } from "./control/status.ts";
+import type { Effects } from "./core/effects.ts";
+import type { JournalEntry } from "./core/journal.ts";
+import type { ModelSpec } from "./core/model.ts";
+import { fifo } from "./core/policies/fifo.ts";
+import type { Policy } from "./core/policy.ts";
+import { Scheduler } from "./core/scheduler.ts";
+import type { Snapshot } from "./core/snapshot.ts";
+import { LeaseDesk } from "./gateway/lease-desk.ts";
+import { createGateway } from "./gateway/server.ts";
+import { Orchestrator, type EngineEvents } from "./orchestrator/orchestrator.ts";
+import type { Log } from "./ports/log.ts";
+import type { InstanceLock } from "./platform/instance-lock.ts";
+import type { Platform } from "./platform/platform.ts";
+
+/** A gateway with its engines. */
+export interface App {
+  /**
+   * Cleans up after a run that was killed, then listens. No engine is started before somebody asks for it. Rejects with a
+   * sentence, and leaves nothing behind, when a port is taken or another llmux has the state folder.
+   */
+  start(): Promise<{ readonly gateway: AddressInfo; readonly metricsPort: number | null }>;
+  /** Takes no more requests, lets running ones finish within the shutdown timeout, and ends all engines. */
+  drain(): Promise<void>;
+  /** Ends everything now, engines included. Synchronous: for a second signal, or a bug. */
+  kill(): void;
+  /** Who is awake and who waits, at this moment. */
+  snapshot(): Snapshot;
+  /** The same as operators see it. */
+  status(): StatusDocument;
+}
+
+/** What an app is made of besides its configuration. */
+export interface AppOptions {
+  readonly platform: Platform;
+  readonly log: Log;
+  readonly version: string;
+  /** Hears everything that the scheduler's journal says, after log and metrics. */
+  readonly onJournal?: (entry: JournalEntry) => void;
+}
+
+/** Builds an app; nothing runs before `start`. */
+export function createApp(config: Config, options: AppOptions): App {
+  const { platform, log, version } = options;
+  const { clock } = platform;
+  const startedAtEpochMs = clock.epochMs();
+  const http = platform.createHttpClient();
+  const finished = Promise.withResolvers<void>();
+
+  const orchestrator = new Orchestrator(
+    {
+      engines: config.models,
+      stateDir: config.stateDir,
+      program: platform.resolveCommand(config.vllmCommand),
+      environment: platform.environment,
+      limits: config.engineTimeouts,
+      clock,
+      processes: platform.processes,
+      http,
+      probe: platform.createGpuProbe(platform.resolveCommand(config.nvidiaSmiCommand)),
+      log,
+      claimPort: platform.claimPort,
+      createPool: platform.createEnginePool,
+    },
+    engineEvents(() => scheduler, clock),
+  );
+  const desk = new LeaseDesk({ clock, scheduler: () => scheduler, directory: orchestrator });
+  const alarm = createAlarm(clock, (nowMs) => scheduler.onAlarm(nowMs));
+  const effects: Effects = {
+    ...orchestrator.effects,
+    grant: (lease) => desk.onGrant(lease),
+    refuse: (waiter, reason) => desk.onRefuse(waiter, reason),
+    revoke: (lease, reason) => desk.onRevoke(lease, reason),
+    alarmAt: alarm.set,
+    record(entry) {
+      metrics.record(entry);
+      logJournal(log, entry);
+      options.onJournal?.(entry);
+    },
+    finished: () => finished.resolve(),
+  };
+  const scheduler = new Scheduler(modelSpecs(config.models), schedulerOptions(config.policy), effects, clock.nowMs());
+  const snapshot = (): Snapshot => scheduler.snapshot();
+  const metrics = new Metrics({ models: config.models.map(({ name }) => name), version, snapshot });
+  const status = (): StatusDocument =>
+    takeStatus({ snapshot, directory: orchestrator, clock, version, pid: process.pid, startedAtEpochMs });
+  const gateway = createGateway({
+    models: config.models.map(({ name, aliases }) => ({ id: name, aliases })),
+    desk,
+    clock,
+    snapshot,
+    bodyBytesMax: config.maxBodyBytes,
+    onAccess(entry) {
+      metrics.recordAccess(entry);
+      logAccess(log, entry);
+    },
+    onBug: (error) =>
+      log.error("bug", { message: describeError(error), stack: error instanceof Error ? error.stack : "" }),
+  });
+  const control = new ControlServer({
+    socketPath: controlSocketPath(config.stateDir),
+    status,
+    findModel: (name) =>
+      config.models.find((model) => model.name === name || model.aliases.includes(name))?.name ?? null,
+    operate: (model, command) => scheduler.onOperator(model, command, clock.nowMs()),
+  });
+  const metricsServer =
+    config.metricsPort === 0
+      ? null
+      : new MetricsServer({ host: config.host, port: config.metricsPort, page: () => metrics.page() });
+  let lock: InstanceLock | null = null;
+
+  const closeDoors = async (): Promise<void> => {
+    gateway.destroy();
+    await control.close();
+    await metricsServer?.close();
+    await http.close();
+    lock?.release();
+  };
+
+  return {
+    async start() {
+      try {
+        lock = platform.lockStateDir(config.stateDir);
+        await orchestrator.endLeftovers();
+        await control.listen();
+        const metricsPort = (await metricsServer?.listen()) ?? null;
+        return { gateway: await gateway.listen(config.host, config.port), metricsPort };
+      } catch (error) {
+        await closeDoors();
+        throw error;
+      }
+    },
+    async drain() {
+      await gateway.stopAccepting();
+      scheduler.onShutdown(config.shutdownTimeoutMs, clock.nowMs());
+      await finished.promise;
+      await gateway.idle();
+      await closeDoors();
+    },
+    kill() {
+      orchestrator.killAll();
+      lock?.release();
+    },
+    snapshot,
+    status,
+  };
+}
+
+/** The engines' answers become the scheduler's events when they happen. */
+function engineEvents(scheduler: () => Scheduler, clock: Platform["clock"]): EngineEvents {
+  return {
+    onAwake: (model) => scheduler().onAwake(model, clock.nowMs()),
+    onWakeFailed: (model, reason) => scheduler().onWakeFailed(model, reason, clock.nowMs()),
+    onAsleep: (model) => scheduler().onAsleep(model, clock.nowMs()),
+    onSleepFailed: (model, reason) => scheduler().onSleepFailed(model, reason, clock.nowMs()),
+    onStopped: (model) => scheduler().onStopped(model, clock.nowMs()),
+    onStopFailed: (model, reason) => scheduler().onStopFailed(model, reason, clock.nowMs()),
+    onCrashed: (model, reason) => scheduler().onCrashed(model, reason, clock.nowMs()),
+  };
+}
+
+/** The scheduler's single alarm, on a real timer. */
+function createAlarm(clock: Platform["clock"], ring: (nowMs: number) => void): { set: (atMs: number | null) => void } {
+  let timer: ReturnType<Platform["clock"]["after"]> | null = null;
+  return {
+    set(atMs) {
+      timer?.cancel();
+      timer = atMs === null ? null : clock.after(atMs - clock.nowMs(), () => ring(clock.nowMs()));
+    },
+  };
+}
+
+/** A model without `gpus` uses all that any model names; where none does, there is one device for all. */
+export function modelSpecs(models: readonly ModelConfig[]): ModelSpec[] {
+  const named = [...new Set(models.flatMap((model) => model.gpus ?? []))].map(String);
+  const all = named.length === 0 ? ["0"] : named;
+  return models.map((model) => ({
+    id: model.name,
+    devices: model.gpus === null ? all : model.gpus.map(String),
+    sleepLevel: model.sleepLevel,
+  }));
+}
+
+function schedulerOptions(policy: PolicyConfig) {
+  return {
+    policy: policyOf(policy),
+    requestTimeoutMs: policy.requestTimeoutMs,
+    drainTimeoutMs: policy.drainBeforeSwitch ? policy.drainTimeoutMs : 0,
+  };
+}
+
+function policyOf(policy: PolicyConfig): Policy {
+  switch (policy.policyType) {
+    case "fifo":
+      return fifo({ minActiveMs: policy.minActiveMs });
+  }
+  return unreachable(policy.policyType);
+}

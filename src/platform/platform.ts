@@ -1,0 +1,46 @@
+/** The machine as the app needs it, in one object, so that tests can bring another one. */
+import { createEnginePool, createHttpClient } from "./undici-http-client.ts";
+import type { Dispatcher } from "undici";
+import type { Clock } from "../ports/clock.ts";
+import type { GpuProbe } from "../ports/gpu-probe.ts";
+import type { HttpClient } from "../ports/http-client.ts";
+import type { ProcessHost } from "../ports/process-host.ts";
+import { lockStateDir, type InstanceLock } from "./instance-lock.ts";
+import { claimPort } from "./loopback-port.ts";
+import { nvidiaSmi } from "./nvidia-smi.ts";
+import { systemProcesses } from "./processes.ts";
+import { resolveStandIn } from "./stand-in.ts";
+import { systemClock } from "./system-clock.ts";
+
+/** Everything outside the program. */
+export interface Platform {
+  readonly clock: Clock;
+  readonly processes: ProcessHost;
+  /** What engines inherit. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly createHttpClient: () => HttpClient & { close(): Promise<void> };
+  readonly createEnginePool: (origin: string) => Dispatcher & { destroy(): Promise<void> };
+  readonly createGpuProbe: (command: readonly string[]) => GpuProbe;
+  readonly claimPort: (host: string, port: number) => Promise<number>;
+  readonly lockStateDir: (stateDir: string) => InstanceLock;
+  /** Replaces the names of programs that llmux brings along. */
+  readonly resolveCommand: (command: readonly string[]) => readonly string[];
+}
+
+/** This machine. */
+export function systemPlatform(): Platform {
+  const environment = Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+  return {
+    clock: systemClock,
+    processes: systemProcesses,
+    environment,
+    createHttpClient,
+    createEnginePool,
+    createGpuProbe: (command) => nvidiaSmi(command, environment),
+    claimPort,
+    lockStateDir: (stateDir) => lockStateDir(stateDir, systemProcesses),
+    resolveCommand: resolveStandIn,
+  };
+}
