@@ -2,10 +2,11 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -90,11 +91,11 @@ function start(...args: readonly string[]): Started {
   const env = { ...process.env, HOME: folder, NO_COLOR: "1" };
   const child = spawn(process.execPath, [LAUNCHER, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   const output = { stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output.stdout += text;
+  child.stdout.setEncoding("utf8").on("data", (piece: string) => {
+    output.stdout += piece;
   });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    output.stderr += text;
+  child.stderr.setEncoding("utf8").on("data", (piece: string) => {
+    output.stderr += piece;
   });
   const ended = once(child, "close").then(([code]) => code as number | null);
   return { child, output, ended };
@@ -104,6 +105,12 @@ async function llmux(...args: readonly string[]) {
   const { output, ended } = start(...args);
   const code = await ended;
   return { code, ...output };
+}
+
+async function launched(...args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  return { code: code as number | null, stderr };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -307,7 +314,19 @@ describe("llmux schema", () => {
 });
 
 describe("the launcher", () => {
-  it("is a program of its own", () => {
-    match(readFileSync(LAUNCHER, "utf8"), /^#!\/usr\/bin\/env node\n/);
+  it("says which Node is needed when this one runs no TypeScript and nothing was built", async (test) => {
+    if (existsSync(new URL("../../dist/llmux.js", import.meta.url))) return test.skip("there is a build");
+    const { code, stderr } = await launched("--no-strip-types", LAUNCHER, "--version");
+    equal(code, 1);
+    match(stderr, /^llmux: expected Node 22\.18 or later, .*; found Node \d+\.\d+\.\d+ and no build\n$/);
+  });
+
+  it("says so when what it should start is not there", async () => {
+    const copy = join(folder, "bin", "llmux.mjs");
+    mkdirSync(dirname(copy), { recursive: true });
+    copyFileSync(LAUNCHER, copy);
+    const { code, stderr } = await launched(copy, "--version");
+    equal(code, 1);
+    match(stderr, /^llmux: expected a built dist\/llmux\.js beside it: the package is not complete/);
   });
 });

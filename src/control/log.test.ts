@@ -1,4 +1,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { REDACTED } from "../base/redact.ts";
 import { createLog, logFormFor, type LogOptions } from "./log.ts";
@@ -80,9 +83,9 @@ describe("the log on a terminal", () => {
   });
 
   it("lets nothing in an event control the terminal", () => {
-    const text = readable({ model: "a\u001b[2Jb\u202ec\nd", last_output: ["x\u0007\u009by"] });
-    for (const character of "\u0007\u001b\u009b\u202e") equal(text.includes(character), false);
-    equal(text.split("\n").length, 3);
+    const line = readable({ model: "a\u001b[2Jb\u202ec\nd", last_output: ["x\u0007\u009by"] });
+    for (const character of "\u0007\u001b\u009b\u202e") equal(line.includes(character), false);
+    equal(line.split("\n").length, 3);
   });
 });
 
@@ -94,5 +97,46 @@ describe("the form of the log", () => {
     equal(logFormFor({ isTTY: true }, { NO_COLOR: "" }), "readable in colour");
     equal(logFormFor({ isTTY: true }, { NO_COLOR: "1" }), "readable");
     equal(logFormFor({ isTTY: true }, { TERM: "dumb" }), "readable");
+  });
+});
+
+describe("the log on stderr", () => {
+  const logModule = JSON.stringify(new URL("log.ts", import.meta.url).href);
+  const child = (code: string) => {
+    const script = `const { createLog } = await import(${logModule}); const log = createLog({ level: "info", form: "json" }); ${code}`;
+    return spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "pipe"] });
+  };
+
+  it("is whole even when the process ends at once", async () => {
+    const { stderr } = child(
+      'for (let index = 0; index < 1000; index += 1) log.info("tick", { index }); process.exit(0);',
+    );
+    const lines = (await text(stderr)).trimEnd().split("\n");
+    equal(lines.length, 1000);
+    equal((JSON.parse(lines.at(-1) ?? "") as { index: number }).index, 999);
+  });
+
+  it("does not end the process when nobody reads it any more", async () => {
+    const writer = child(`
+      process.stdout.write("ready");
+      const timer = setInterval(() => log.info("tick"), 5);
+      setTimeout(() => { clearInterval(timer); process.stdout.write("alive"); }, 500);
+    `);
+    await once(writer.stdout, "data");
+    writer.stderr.destroy();
+    const rest = text(writer.stdout);
+    const [code] = await once(writer, "exit");
+    equal(code, 0);
+    equal(await rest, "alive");
+  });
+
+  it("does not hold up the process when its reader stops reading", async () => {
+    const writer = child(`
+      const filler = "x".repeat(1000);
+      for (let index = 0; index < 20_000; index += 1) log.info("tick", { filler });
+      setTimeout(() => { process.stdout.write("alive"); process.kill(process.pid, "SIGKILL"); }, 50);
+    `);
+    writer.stderr.pause();
+    equal(await text(writer.stdout), "alive");
   });
 });
