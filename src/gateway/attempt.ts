@@ -1,0 +1,172 @@
+/** One sending of a request to an engine, and the way back of its answer, chunk by chunk. */
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import type { Dispatcher } from "undici";
+import type { ModelId } from "../core/model.ts";
+import type { EngineConnection } from "../ports/engine-directory.ts";
+import { isEventStream } from "./event-stream.ts";
+import { answerHeaders } from "./headers.ts";
+
+/** What is sent. */
+export interface EngineRequest {
+  readonly model: ModelId;
+  readonly path: string;
+  /** Names and values, flat. */
+  readonly headers: string[];
+  readonly body: Buffer;
+  readonly requestId: string;
+}
+
+/** Who sends it. Neither is called after `cancel`. */
+export interface AttemptOwner {
+  /** The engine's answer is complete and its last byte is written to the client's response, which is ended. */
+  onAnswered(attempt: Attempt): void;
+  /** The engine did not answer to the end. Never called from within `send`, nor from within an effect of the scheduler. */
+  onAttemptFailed(attempt: Attempt, error: unknown): void;
+}
+
+/**
+ * The handler of one dispatch. The head of the answer is held back until its first byte has come, or its end: until then
+ * nothing has reached the client, and the request can be sent again. From then on a chunk is written as it comes, and an
+ * engine whose client does not read is not read either.
+ */
+export class Attempt implements Dispatcher.DispatchHandler {
+  readonly #owner: AttemptOwner;
+  readonly #response: ServerResponse;
+  readonly #request: EngineRequest;
+  #controller: Dispatcher.DispatchController | null = null;
+  #heldBack: IncomingHttpHeaders | null = null;
+  #status = 0;
+  #isStarted = false;
+  #isStream = false;
+  #hasLength = false;
+  #isOver = false;
+  #lastByte = 0;
+  #bytesOut = 0;
+  #listensForDrain = false;
+
+  constructor(owner: AttemptOwner, response: ServerResponse, request: EngineRequest) {
+    this.#owner = owner;
+    this.#response = response;
+    this.#request = request;
+  }
+
+  /** The status of the engine's answer; 0 before it has come. */
+  get status(): number {
+    return this.#status;
+  }
+
+  /** Whether anything has gone to the client. */
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
+  /** Whether the answer is an event stream. */
+  get isStream(): boolean {
+    return this.#isStream;
+  }
+
+  /** Whether the client was told the length of the body. */
+  get hasLength(): boolean {
+    return this.#hasLength;
+  }
+
+  /** Whether the request was given to a connection: then the engine may have begun to work on it. */
+  get mayHaveArrived(): boolean {
+    return this.#controller !== null;
+  }
+
+  /** The last byte that went to the client; 0 before the first. */
+  get lastByte(): number {
+    return this.#lastByte;
+  }
+
+  /** Bytes of the body that went to the client. */
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  send(connection: EngineConnection): void {
+    const { path, headers, body } = this.#request;
+    connection.dispatcher.dispatch({ origin: connection.origin, path, method: "POST", headers, body }, this);
+  }
+
+  /** Lets go of the engine now; its connection is closed when this returns. Nothing more is written to the client. */
+  cancel(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#controller?.abort(CANCELLED);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#isOver) controller.abort(CANCELLED);
+    else this.#controller = controller;
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // An interim answer (1xx) is between engine and gateway.
+    if (this.#isOver || status < 200) return;
+    this.#status = status;
+    this.#heldBack = headers;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isOver) return;
+    if (!this.#isStarted) this.#start();
+    this.#bytesOut += chunk.length;
+    this.#lastByte = chunk[chunk.length - 1] ?? 0;
+    if (!this.#response.write(chunk)) this.#pause(controller);
+  }
+
+  onResponseEnd(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    try {
+      if (!this.#isStarted) this.#start();
+      this.#response.end();
+      this.#owner.onAnswered(this);
+    } catch (error) {
+      // For the HTTP client the request is over by now, so what it is thrown would go no further.
+      queueMicrotask(() => this.#owner.onAttemptFailed(this, error));
+    }
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // A pool that is destroyed says so at once, perhaps in the middle of an effect of the scheduler.
+    queueMicrotask(() => this.#owner.onAttemptFailed(this, error));
+  }
+
+  #start(): void {
+    const headers = this.#heldBack ?? {};
+    this.#isStarted = true;
+    this.#heldBack = null;
+    this.#isStream = isEventStream(headers["content-type"]);
+    this.#hasLength = headers["content-length"] !== undefined;
+    this.#response.writeHead(this.#status, answerHeaders(headers, this.#request.requestId, this.#isStream));
+  }
+
+  #pause(controller: Dispatcher.DispatchController): void {
+    controller.pause();
+    if (this.#listensForDrain) return;
+    this.#listensForDrain = true;
+    this.#response.on("drain", () => {
+      if (!this.#isOver) controller.resume();
+    });
+  }
+}
+
+const CANCELLED = new Error("the request was cancelled");
+
+/**
+ * Whether an attempt failed by our own fault: everything that the network or the engine does wrong has a code of the
+ * system or of the HTTP client.
+ */
+export function isOwnBug(error: unknown): boolean {
+  // Its code is missing when the answer ends in a place where it cannot.
+  if (error instanceof Error && error.name === "HTTPParserError") return false;
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return true;
+  return OWN_BUG_CODES.test(error.code);
+}
+
+const OWN_BUG_CODES = /^(?:ERR_INVALID_|ERR_HTTP_|ERR_ASSERTION|UND_ERR_INVALID_ARG|UND_ERR_NOT_SUPPORTED)/;

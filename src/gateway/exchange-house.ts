@@ -1,0 +1,21 @@
+/** What all requests of one gateway share. */
+import type { IncomingMessage } from "node:http";
+import type { AccessRecord } from "../ports/access-record.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Exchange } from "./exchange.ts";
+import type { LeaseDesk } from "./lease-desk.ts";
+import type { ListingSource } from "./listing.ts";
+
+/** Made once by the server, handed to each exchange. */
+export interface ExchangeHouse extends ListingSource {
+  readonly desk: LeaseDesk;
+  readonly clock: Clock;
+  readonly bodyBytesMax: number;
+  /** How long a request waits to hear that the engine which it could not reach has crashed. */
+  readonly crashNoticeMs: number;
+  readonly onBug: (error: unknown) => void;
+  /** Called once, last of all. */
+  readonly onEnded: (exchange: Exchange, record: AccessRecord) => void;
+  /** The status that the client got when its request turned out broken half-way; undefined if nothing was sent. */
+  readonly brokenRequestStatus: (request: IncomingMessage) => number | undefined;
+}

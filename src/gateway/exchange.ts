@@ -1,0 +1,328 @@
+/** One request of a client, from its headers to the end of its answer. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { describeError, failure, type Failure } from "../base/failure.ts";
+import type { LeaseOutcome } from "../core/lease.ts";
+import type { AccessOutcome, AccessRecord } from "../ports/access-record.ts";
+import type { TimerHandle } from "../ports/clock.ts";
+import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
+import { readBody, type BodyReader } from "./body.ts";
+import { breakOff } from "./break-off.ts";
+import { errorAnswer, errorStatus } from "./errors.ts";
+import { errorEvent } from "./event-stream.ts";
+import type { ExchangeHouse } from "./exchange-house.ts";
+import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
+import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
+import { ownAnswer } from "./listing.ts";
+import { readModelName } from "./model-name.ts";
+import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
+import { Retries, type NextTry } from "./retries.ts";
+import { dialectOf, findRoute, splitTarget, type Dialect, type Route } from "./routes.ts";
+
+/** How it ended, as far as the gateway and the engine are concerned. */
+interface Result {
+  readonly status: number;
+  readonly outcome: AccessOutcome;
+  readonly failure?: Failure;
+  /** We have said all that we are going to say: however the connection ends now, it is not the client's leaving. */
+  readonly isFinal?: boolean;
+}
+
+/** These end a request on purpose: sending it again would only undo them. */
+const FINAL_REVOCATIONS: ReadonlySet<Failure["code"]> = new Set([
+  "drain_timeout",
+  "shutting_down",
+  "stopped_by_operator",
+]);
+
+/** Of a request whose client left; nobody ever sees it. */
+const CLIENT_LEFT_STATUS = 499;
+
+/** A path that does not exist is repeated up to here. */
+const PATH_SHOWN_MAX = 200;
+
+/**
+ * The way of a request: body, model, lease, one or more attempts, end. Whatever happens, it ends with the response's
+ * `close`, and there everything that is still held is let go: the place in the queue, the engine, the lease.
+ */
+export class Exchange implements Applicant, AttemptOwner, BodyReader {
+  readonly #house: ExchangeHouse;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #headers: RequestHeaders;
+  readonly #expectsContinue: boolean;
+  readonly #startedAtMs: number;
+  readonly #retries = new Retries();
+  #dialect: Dialect = "openai";
+  #route: Route | null = null;
+  /** With the client's query. */
+  #enginePath = "";
+  #forEngine: EngineRequest | null = null;
+  #waiting: Waiting | null = null;
+  #grant: Grant | null = null;
+  #attempt: Attempt | null = null;
+  #crashNotice: TimerHandle | null = null;
+  #result: Result | null = null;
+  #waitedMs = 0;
+  #bytesIn = 0;
+  #ownBytesOut = 0;
+
+  constructor(house: ExchangeHouse, request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) {
+    this.#house = house;
+    this.#request = request;
+    this.#response = response;
+    this.#expectsContinue = expectsContinue;
+    this.#startedAtMs = house.clock.nowMs();
+    this.#headers = readRequestHeaders(request.rawHeaders);
+  }
+
+  begin(): void {
+    this.#response.on("close", () => this.#guard(() => this.#onClosed()));
+    this.#guard(() => this.#open());
+  }
+
+  /** The connection is not to be used again after this answer, if it is not too late to say so. */
+  closeAfterwards(): void {
+    if (!this.#response.headersSent) this.#response.setHeader("connection", "close");
+  }
+
+  // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #open(): void {
+    const { method = "", url = "", httpVersion } = this.#request;
+    const { path, query } = splitTarget(url);
+    this.#dialect = dialectOf(path);
+    if (!this.#headers.hasHost && httpVersion === "1.1") return this.#refuse("The request has no Host header.");
+    const route = findRoute(path);
+    if (route === null) {
+      return this.#fail(failure("route_not_found", `There is no ${method} ${path.slice(0, PATH_SHOWN_MAX)} here.`));
+    }
+    this.#route = route;
+    if (!route.methods.includes(method)) {
+      const message = `${method} is not possible on ${route.path}, only ${route.methods.join(" and ")}.`;
+      return this.#fail(failure("method_not_allowed", message), ["allow", route.methods.join(", ")]);
+    }
+    if (route.answerer !== "engine") {
+      const answer = ownAnswer(this.#house, route.answerer, path);
+      return "code" in answer ? this.#fail(answer) : this.#reply(answer, { status: answer.status, outcome: "served" });
+    }
+    this.#enginePath = route.path + query;
+    this.#takeBody();
+  }
+
+  #takeBody(): void {
+    const { contentLength, contentEncoding } = this.#headers;
+    const { bodyBytesMax } = this.#house;
+    if (contentLength !== null && contentLength > bodyBytesMax) return this.onBodyTooLarge();
+    if (contentEncoding !== null && contentEncoding.toLowerCase() !== "identity") {
+      return this.#refuse(`A body with content-encoding ${contentEncoding.slice(0, 50)} is not taken: send it plain.`);
+    }
+    if (this.#expectsContinue) this.#response.writeContinue();
+    readBody(this.#request, bodyBytesMax, this);
+  }
+
+  onBodyTooLarge(): void {
+    const message = `The body is larger than ${this.#house.bodyBytesMax} bytes.`;
+    this.#guard(() => this.#fail(failure("body_too_large", message)));
+  }
+
+  onBody(body: Buffer): void {
+    this.#guard(() => {
+      this.#bytesIn = body.length;
+      const name = this.#headers.modelOverride ?? readModelName(body);
+      if (typeof name !== "string") return this.#fail(name);
+      const model = this.#house.models.find(name);
+      if (model === null) return this.#fail(this.#house.models.notFound(name));
+      const { forward: headers, requestId } = this.#headers;
+      this.#forEngine = { model: model.id, path: this.#enginePath, headers, body, requestId };
+      this.#ask(this.#forEngine);
+    });
+  }
+
+  // ── the lease ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #ask(request: EngineRequest): void {
+    const answer = this.#house.desk.request(request.model, this);
+    if (answer.kind === "granted") this.#use(answer, request);
+    else if (answer.kind === "refused") this.#fail(answer.failure);
+    else this.#waiting = answer;
+  }
+
+  onGrant(grant: Grant): void {
+    this.#waiting = null;
+    this.#guard(() => this.#forEngine !== null && this.#use(grant, this.#forEngine));
+  }
+
+  onRefusal(reason: Failure): void {
+    this.#waiting = null;
+    this.#guard(() => this.#fail(reason));
+  }
+
+  onRevoked(reason: Failure): void {
+    this.#guard(() => {
+      this.#crashNotice?.cancel();
+      // The engine may have done its part already, and only the client is still reading.
+      if (this.#response.writableEnded) return this.#release(this.#result?.outcome === "failed" ? "failed" : "served");
+      this.#attempt?.cancel();
+      if (this.#response.headersSent) this.#breakOff(reason);
+      else if (FINAL_REVOCATIONS.has(reason.code)) this.#fail(reason);
+      else this.#tryAgain(this.#retries.onCrashed(), reason);
+    });
+  }
+
+  #release(outcome: LeaseOutcome): void {
+    const grant = this.#grant;
+    this.#grant = null;
+    grant?.release(outcome);
+  }
+
+  // ── the engine ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #use(grant: Grant, request: EngineRequest): void {
+    this.#grant = grant;
+    this.#waitedMs += grant.lease.waitedMs;
+    const connection = grant.connection();
+    if (connection === null) return this.#tryAgain("wait for the crash", this.#unreachable("has just ended"));
+    if (!this.#retries.take(connection)) return this.#fail(this.#unreachable("broke the connection each time"));
+    this.#attempt = new Attempt(this, this.#response, request);
+    this.#attempt.send(connection);
+  }
+
+  onAnswered(attempt: Attempt): void {
+    const { status } = attempt;
+    this.#result = { status, outcome: status < 500 ? "served" : "failed" };
+  }
+
+  onAttemptFailed(attempt: Attempt, error: unknown): void {
+    this.#guard(() => {
+      // Between the error and this moment the lease may have been revoked, or the client may have gone.
+      if (attempt !== this.#attempt || this.#grant === null || this.#result !== null) return;
+      if (isOwnBug(error)) return this.#onBug(error);
+      if (attempt.isStarted) {
+        return this.#breakOff(this.#unreachable(`broke off in the middle of its answer (${describeError(error)})`));
+      }
+      const what = attempt.mayHaveArrived ? "broke the connection before it answered" : "cannot be reached";
+      const reason = this.#unreachable(`${what} (${describeError(error)})`);
+      this.#tryAgain(this.#retries.onConnectionFailed(attempt.mayHaveArrived), reason);
+    });
+  }
+
+  /** Nothing has gone to the client yet. */
+  #tryAgain(next: NextTry, reason: Failure): void {
+    this.#attempt = null;
+    if (next === "give up" || this.#forEngine === null) return this.#fail(reason);
+    if (next === "wait for the crash") {
+      // With the lease in hand, the crash will be told to us as its revocation.
+      this.#crashNotice = this.#house.clock.after(this.#house.crashNoticeMs, () => {
+        this.#guard(() => this.#fail(reason));
+      });
+      return;
+    }
+    this.#release("failed");
+    this.#ask(this.#forEngine);
+  }
+
+  #unreachable(what: string): Failure {
+    return failure("engine_unreachable", `The engine of model ${this.#forEngine?.model} ${what}.`);
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #refuse(message: string): void {
+    this.#fail(failure("invalid_request", message));
+  }
+
+  /** The answer is this failure. Nothing has gone to the client yet. */
+  #fail(reason: Failure, headers: readonly string[] = []): void {
+    // Whoever had a lease once was not turned away at the door.
+    const outcome = this.#grant === null && !this.#retries.hasTried ? "refused" : "failed";
+    this.#release("failed");
+    const answer = errorAnswer(reason, this.#dialect, this.#headers.requestId);
+    const result: Result = { status: answer.status, outcome, failure: reason };
+    this.#reply({ ...answer, headers: [...answer.headers, ...headers] }, result);
+  }
+
+  #reply(answer: OwnAnswer, result: Result): void {
+    const to: ReplyTo = {
+      request: this.#request,
+      response: this.#response,
+      headers: this.#headers,
+      expectsContinue: this.#expectsContinue,
+      clock: this.#house.clock,
+    };
+    const { bytes, lingers } = reply(to, answer);
+    this.#ownBytesOut = bytes;
+    this.#result = { ...result, isFinal: lingers };
+  }
+
+  /** Part of the answer has gone to the client, and the rest will not come. */
+  #breakOff(reason: Failure): void {
+    const attempt = this.#attempt;
+    this.#result = { status: errorStatus(reason), outcome: "failed", failure: reason, isFinal: true };
+    this.#release("failed");
+    const isStream = attempt?.isStream === true;
+    const lastWords = isStream ? errorEvent(reason, this.#dialect, this.#headers.requestId, attempt.lastByte) : null;
+    const hasLength = attempt === null || attempt.hasLength;
+    breakOff({ response: this.#response, hasLength, lastWords }, this.#house.clock);
+  }
+
+  #onClosed(): void {
+    const isWhole = this.#response.writableFinished && this.#result !== null;
+    if (!isWhole && this.#result?.isFinal !== true) this.#result = this.#leftBehind();
+    const result = this.#result ?? this.#leftBehind();
+    try {
+      this.#crashNotice?.cancel();
+      this.#waiting?.leave();
+      // First the engine, then the lease: whoever gets the GPU next must not find our request still on it.
+      this.#attempt?.cancel();
+      this.#release(result.outcome === "refused" ? "failed" : result.outcome);
+    } finally {
+      this.#house.onEnded(this, this.#accessRecord(result));
+    }
+  }
+
+  /** The client has gone, or the server has cut it off because its request was broken. */
+  #leftBehind(): Result {
+    const status = this.#house.brokenRequestStatus(this.#request);
+    if (status !== undefined) return { status, outcome: "refused" };
+    return { status: CLIENT_LEFT_STATUS, outcome: "abandoned" };
+  }
+
+  #accessRecord({ status, outcome, failure: reason }: Result): AccessRecord {
+    return {
+      requestId: this.#headers.requestId,
+      method: this.#request.method ?? "",
+      route: this.#route?.path ?? null,
+      model: this.#forEngine?.model ?? null,
+      status,
+      outcome,
+      durationMs: this.#house.clock.nowMs() - this.#startedAtMs,
+      waitedMs: this.#waitedMs,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#ownBytesOut + (this.#attempt?.bytesOut ?? 0),
+      ...(reason === undefined ? {} : { failure: reason }),
+    };
+  }
+
+  /** Nothing that goes wrong in here may take the process, or the other requests, with it. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#onBug(error);
+    }
+  }
+
+  #onBug(error: unknown): void {
+    this.#house.onBug(error);
+    try {
+      this.#attempt?.cancel();
+      const reason = failure("internal_error", "Something went wrong inside llmux.");
+      this.closeAfterwards();
+      if (this.#response.headersSent) this.#breakOff(reason);
+      else this.#fail(reason);
+    } catch (further) {
+      this.#house.onBug(further);
+      this.#response.destroy();
+    }
+  }
+}

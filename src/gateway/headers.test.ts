@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answerHeaders, readRequestHeaders } from "./headers.ts";
+
+test("A request's headers are sorted into what goes on, what stays, and what is read here", () => {
+  const headers = readRequestHeaders([
+    "Host",
+    "a",
+    "Content-Type",
+    "application/json",
+    "X-Twice",
+    "1",
+    "X-Twice",
+    "2",
+    "Content-Length",
+    "12",
+    "Transfer-Encoding",
+    "chunked",
+    "Content-Encoding",
+    "gzip",
+    "X-Request-Id",
+    "id",
+    "Model-Override",
+    "m",
+    "AUTHORIZATION",
+    "Bearer x",
+    "Cookie",
+    "c",
+    "Upgrade",
+    "h2c",
+    "HTTP2-Settings",
+    "x",
+    "Keep-Alive",
+    "x",
+  ]);
+  assert.deepEqual(headers, {
+    forward: [
+      "content-type",
+      "application/json",
+      "x-twice",
+      "1",
+      "x-twice",
+      "2",
+      "content-encoding",
+      "gzip",
+      "x-request-id",
+      "id",
+    ],
+    requestId: "id",
+    modelOverride: "m",
+    contentLength: 12,
+    contentEncoding: "gzip",
+    isChunked: true,
+    hasHost: true,
+  });
+});
+
+test("Headers named by Connection go no further, except those that say what the body is", () => {
+  const raw = ["X-A", "1", "connection", "close, X-A , x-b", "x-b", "2", "x-c", "3", "Connection", "content-type"];
+  const { forward } = readRequestHeaders([...raw, "content-type", "t", "x-request-id", "id"]);
+  assert.deepEqual(forward, ["x-c", "3", "content-type", "t", "x-request-id", "id"]);
+});
+
+test("A model-override that is given twice names no model that there is", () => {
+  const { modelOverride } = readRequestHeaders(["model-override", "a", "model-override", "b"]);
+  assert.equal(modelOverride, "a, b");
+});
+
+test("An answer keeps its headers but for those between engine and gateway", () => {
+  const from = {
+    "content-type": "t",
+    connection: "x-a",
+    "x-a": "1",
+    "set-cookie": ["a", "b"],
+    trailer: "x",
+    "content-length": "3",
+  };
+  assert.deepEqual(answerHeaders(from, "id", false), [
+    "content-type",
+    "t",
+    "set-cookie",
+    "a",
+    "set-cookie",
+    "b",
+    "content-length",
+    "3",
+    "x-request-id",
+    "id",
+  ]);
+});
+
+test("A stream is marked as not to be buffered, unless the engine has said something else", () => {
+  assert.deepEqual(answerHeaders({ "cache-control": "no-store" }, "id", true), [
+    "cache-control",
+    "no-store",
+    "x-request-id",
+    "id",
+    "x-accel-buffering",
+    "no",
+  ]);
+});

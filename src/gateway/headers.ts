@@ -1,0 +1,113 @@
+/** Which headers pass through the gateway, in both directions, and which of them it reads itself. */
+import { randomUUID } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+
+/** What the gateway takes from a request's headers. */
+export interface RequestHeaders {
+  /** Names and values, flat, for the engine. */
+  readonly forward: string[];
+  /** The client's own id of the request, or one made here. */
+  readonly requestId: string;
+  /** The value of `model-override`; null when it is absent. */
+  readonly modelOverride: string | null;
+  /** The announced length of the body in bytes; null when it is not announced. */
+  readonly contentLength: number | null;
+  readonly isChunked: boolean;
+  readonly hasHost: boolean;
+  readonly contentEncoding: string | null;
+}
+
+/** Between client and gateway, or between gateway and engine, and no further. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings",
+]);
+
+/** Not for the engine: what the HTTP client sets itself, what is meant for the gateway, and the client's credentials. */
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
+  "host",
+  "content-length",
+  "expect",
+  "model-override",
+  "x-request-id",
+  "authorization",
+  "x-api-key",
+  "api-key",
+  "cookie",
+]);
+
+/** An id goes into logs and comes back in a header: printable ASCII without blanks, and not endless. */
+const REQUEST_ID = /^[!-~]{1,128}$/;
+
+/** Reads the headers of a request, given as names and values, flat, in one pass. */
+export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
+  let forward: string[] = [];
+  let requestId: string | null = null;
+  let modelOverride: string | null = null;
+  let contentLength: number | null = null;
+  let contentEncoding: string | null = null;
+  let connection = "";
+  let isChunked = false;
+  let hasHost = false;
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = (raw[index] ?? "").toLowerCase();
+    const value = raw[index + 1] ?? "";
+    if (name === "x-request-id") requestId ??= value;
+    else if (name === "model-override") modelOverride = modelOverride === null ? value : `${modelOverride}, ${value}`;
+    else if (name === "content-length") contentLength = Number(value);
+    else if (name === "transfer-encoding") isChunked = true;
+    else if (name === "host") hasHost = true;
+    else if (name === "connection") connection += `,${value}`;
+    else if (!NOT_FORWARDED.has(name)) {
+      if (name === "content-encoding") contentEncoding = value;
+      forward.push(name, value);
+    }
+  }
+  if (connection !== "") forward = withoutNamed(forward, connection);
+  requestId = requestId !== null && REQUEST_ID.test(requestId) ? requestId : randomUUID();
+  forward.push("x-request-id", requestId);
+  return { forward, requestId, modelOverride, contentLength, isChunked, hasHost, contentEncoding };
+}
+
+/** The headers of the engine's answer that the client gets, names and values, flat. */
+export function answerHeaders(from: IncomingHttpHeaders, requestId: string, isStream: boolean): string[] {
+  let headers: string[] = [];
+  for (const name of Object.keys(from)) {
+    if (HOP_BY_HOP.has(name) || name === "x-request-id") continue;
+    const value = from[name];
+    if (typeof value === "string") headers.push(name, value);
+    else for (const one of value ?? []) headers.push(name, one);
+  }
+  // Declared to be one string, and an array where the engine has sent it twice.
+  const connection: string | readonly string[] | undefined = from.connection;
+  if (connection !== undefined) headers = withoutNamed(headers, [connection].flat().join(","));
+  headers.push("x-request-id", requestId);
+  if (isStream) {
+    // A proxy in front that collected the stream would make the client wait for the end of it.
+    if (from["cache-control"] === undefined) headers.push("cache-control", "no-cache");
+    if (from["x-accel-buffering"] === undefined) headers.push("x-accel-buffering", "no");
+  }
+  return headers;
+}
+
+/** Leaves out the headers that a `Connection` header declares to be hop-by-hop. The two that frame a body are never. */
+function withoutNamed(headers: string[], connection: string): string[] {
+  const named = new Set(connection.toLowerCase().split(/[\s,]+/));
+  for (const usual of ["", "keep-alive", "close", "content-length", "content-type"]) named.delete(usual);
+  if (named.size === 0) return headers;
+  const kept: string[] = [];
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index] ?? "";
+    if (!named.has(name)) kept.push(name, headers[index + 1] ?? "");
+  }
+  return kept;
+}

@@ -1,0 +1,49 @@
+/** The models that there are, by every name that clients may use for them. */
+import { failure, type Failure } from "../base/failure.ts";
+import { suggest } from "../base/suggest.ts";
+import type { ModelId } from "../core/model.ts";
+
+/** One configured model, as the gateway needs it. */
+export interface GatewayModel {
+  readonly id: ModelId;
+  /** Further names for it. */
+  readonly aliases: readonly string[];
+}
+
+/** An error message names no more models than this. */
+const NAMED_MAX = 50;
+
+/** Nor does it repeat more of a wrong name than this. */
+const NAME_LENGTH_MAX = 100;
+
+/** Finds models by exact id, then by alias. */
+export class Models {
+  readonly all: readonly GatewayModel[];
+  readonly #byName = new Map<string, GatewayModel>();
+
+  constructor(all: readonly GatewayModel[]) {
+    this.all = all;
+    for (const model of all) for (const alias of model.aliases) this.#byName.set(alias, model);
+    for (const model of all) this.#byName.set(model.id, model);
+  }
+
+  /** Null when there is none of this name. */
+  find(name: string): GatewayModel | null {
+    return this.#byName.get(name) ?? null;
+  }
+
+  /** What to tell a client that asked for a model that is not there. */
+  notFound(name: string): Failure {
+    const shown = name.length > NAME_LENGTH_MAX ? `${name.slice(0, NAME_LENGTH_MAX)}…` : name;
+    const near = suggest(name, this.#byName.keys());
+    const hint = near === undefined ? "" : ` Did you mean ${quote(near)}?`;
+    const ids = this.all.slice(0, NAMED_MAX).map(({ id }) => quote(id));
+    const more = this.all.length > NAMED_MAX ? ` and ${this.all.length - NAMED_MAX} more` : "";
+    const message = `The model ${quote(shown)} does not exist.${hint} There are: ${ids.join(", ")}${more}.`;
+    return failure("model_not_found", message);
+  }
+}
+
+function quote(name: string): string {
+  return `\`${name}\``;
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { Pool } from "undici";
+import type { EngineConnection } from "../ports/engine-directory.ts";
+import { Retries } from "./retries.ts";
+
+const LIVES: readonly EngineConnection[] = [1, 2, 3].map(() => {
+  const origin = "http://127.0.0.1:9";
+  return { origin, dispatcher: new Pool(origin) };
+});
+after(() => Promise.all(LIVES.map(({ dispatcher }) => dispatcher.destroy())));
+
+function takeLife(retries: Retries, life: number): boolean {
+  const connection = LIVES[life - 1];
+  assert.ok(connection !== undefined);
+  return retries.take(connection);
+}
+
+test("A broken connection is tried again once on the same life of the engine, then the news is waited for", () => {
+  const retries = new Retries();
+  assert.equal(retries.hasTried, false);
+  assert.ok(takeLife(retries, 1));
+  assert.equal(retries.hasTried, true);
+  assert.equal(retries.onConnectionFailed(true), "send again");
+  assert.ok(takeLife(retries, 1));
+  assert.equal(retries.onConnectionFailed(true), "wait for the crash");
+});
+
+test("A request that cannot have arrived is not simply sent again: its engine is not there", () => {
+  const retries = new Retries();
+  takeLife(retries, 1);
+  assert.equal(retries.onConnectionFailed(false), "wait for the crash");
+  assert.equal(retries.onCrashed(), "send again");
+});
+
+test("A second life is tried, a third is not, however the first two ended", () => {
+  const told = new Retries();
+  takeLife(told, 1);
+  assert.equal(told.onCrashed(), "send again");
+  assert.ok(takeLife(told, 2));
+  assert.equal(told.onCrashed(), "give up");
+  const untold = new Retries();
+  takeLife(untold, 1);
+  untold.onConnectionFailed(true);
+  assert.ok(takeLife(untold, 2));
+  untold.onConnectionFailed(true);
+  assert.equal(takeLife(untold, 3), false);
+});

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { dialectOf, findRoute, splitTarget } from "./routes.ts";
+
+test("A path has a route only in its one spelling", () => {
+  assert.equal(findRoute("/v1/chat/completions")?.answerer, "engine");
+  for (const path of [
+    "/v1/chat/completions/",
+    "//v1/chat/completions",
+    "/v1/chat/Completions",
+    "/sleep",
+    "",
+    "v1/models",
+  ]) {
+    assert.equal(findRoute(path), null, path);
+  }
+});
+
+test("What is sent to an engine is one of the paths of the table, whatever the client wrote", () => {
+  const piece = fc.constantFrom(
+    "/",
+    "v1",
+    "sleep",
+    "%73leep",
+    "..",
+    ".",
+    "chat",
+    "completions",
+    "models",
+    "%2f",
+    ";",
+    "\\",
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+      const path = pieces.join("");
+      const route = findRoute(path);
+      if (route?.answerer === "engine") assert.equal(route.path, path);
+      assert.doesNotMatch(route?.path ?? "", /sleep|\.\.|%/);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("A target is cut at its first question mark and nowhere else", () => {
+  assert.deepEqual(splitTarget("/a?b?c#d"), { path: "/a", query: "?b?c#d" });
+  assert.deepEqual(splitTarget("/a#b"), { path: "/a#b", query: "" });
+  assert.deepEqual(splitTarget(""), { path: "", query: "" });
+});
+
+test("Anthropic's paths, and those below them that do not exist, speak Anthropic's dialect", () => {
+  assert.equal(findRoute("/v1/messages/count_tokens")?.dialect, "anthropic");
+  assert.equal(dialectOf("/v1/messages/batches"), "anthropic");
+  assert.equal(dialectOf("/v1/messagesx"), "openai");
+});

@@ -1,0 +1,190 @@
+/** The OpenAI-compatible face of llmux: one HTTP listener before all models. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { describeError } from "../base/failure.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import type { AccessRecord } from "../ports/access-record.ts";
+import type { Clock } from "../ports/clock.ts";
+
+import { answerClientError } from "./client-error.ts";
+import type { ExchangeHouse } from "./exchange-house.ts";
+import { Exchange } from "./exchange.ts";
+import type { LeaseDesk } from "./lease-desk.ts";
+import { Models, type GatewayModel } from "./models.ts";
+
+/** What a gateway is made of. */
+export interface GatewayOptions {
+  readonly models: readonly GatewayModel[];
+  readonly desk: LeaseDesk;
+  readonly clock: Clock;
+  readonly snapshot: () => Snapshot;
+  /** A larger request body is refused with 413. */
+  readonly bodyBytesMax: number;
+  /** Called once for each request, when it is over. */
+  readonly onAccess: (record: AccessRecord) => void;
+  /** Something is wrong with llmux itself; the request has been answered with 500, and the gateway goes on. */
+  readonly onBug: (error: unknown) => void;
+  /** Where the defaults do not suit. */
+  readonly limits?: Partial<GatewayLimits>;
+}
+
+/** How long clients may take, in ms. */
+export interface GatewayLimits {
+  /** From the first byte of a request to the end of its headers; then 408. */
+  readonly headersTimeoutMs: number;
+  /** From the first byte of a request to the end of its body; then 408. It does not limit the answer. */
+  readonly requestTimeoutMs: number;
+  /** How often the two are looked at: they are kept to within this. */
+  readonly timeoutCheckMs: number;
+  /** How long a connection may lie idle between two requests. */
+  readonly keepAliveTimeoutMs: number;
+  /** How long a request that could not reach its engine waits for the news that it has crashed; then 502. */
+  readonly crashNoticeMs: number;
+}
+
+const DEFAULT_LIMITS: GatewayLimits = {
+  // Headers come in one packet or two; half a minute forgives a bad network and costs a slow attacker his sockets.
+  headersTimeoutMs: 30_000,
+  // 32 MB, a large conversation with pictures, in five minutes is 0.9 Mbit/s: slower uplinks are hardly ones to keep.
+  requestTimeoutMs: 300_000,
+  timeoutCheckMs: 5_000,
+  // Longer than the 60 s after which the usual load balancers give up an idle connection: it is theirs to close it, or
+  // their next request would race with our close.
+  keepAliveTimeoutMs: 75_000,
+  // The end of a process is known in milliseconds; an API server that outlives its engine needs a moment to end itself.
+  crashNoticeMs: 5_000,
+};
+
+/** A gateway. */
+export interface Gateway {
+  /** Starts to listen. Rejects with an error that names the address when that is not possible. */
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /**
+   * Takes no more connections and closes the idle ones; resolves when the address is free. Running answers go on, and
+   * each is the last one of its connection.
+   */
+  stopAccepting(): Promise<void>;
+  /** Resolves when no request is in progress, at once if none is. */
+  idle(): Promise<void>;
+  /** Breaks every connection, and stops accepting if that has not been done. */
+  destroy(): void;
+}
+
+/** Makes a gateway; it does not listen yet. */
+export function createGateway(options: GatewayOptions): Gateway {
+  return new HttpGateway(options);
+}
+
+/** The listener and the requests in progress. */
+class HttpGateway implements Gateway {
+  readonly #server: Server;
+  readonly #house: ExchangeHouse;
+  readonly #open = new Set<Exchange>();
+  /** Connections whose request turned out broken, with the status that they got. */
+  readonly #broken = new WeakMap<Duplex, number>();
+  #onIdle: (() => void)[] = [];
+  #isStopping = false;
+
+  constructor(options: GatewayOptions) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#house = {
+      models: new Models(options.models),
+      desk: options.desk,
+      clock: options.clock,
+      snapshot: options.snapshot,
+      bodyBytesMax: options.bodyBytesMax,
+      crashNoticeMs: limits.crashNoticeMs,
+      createdAtEpochS: Math.floor(options.clock.epochMs() / 1_000),
+      onBug: options.onBug,
+      onEnded: (exchange, record) => this.#onEnded(exchange, () => options.onAccess(record)),
+      brokenRequestStatus: (request) => this.#broken.get(request.socket),
+    };
+    this.#server = createServer({
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: limits.timeoutCheckMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      // A client that waits minutes for its model and vanishes without a word is noticed by this alone.
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+      // Checked by the exchange, which answers with an error object.
+      requireHostHeader: false,
+    });
+    this.#server.on("request", (request, response) => this.#onRequest(request, response, false));
+    this.#server.on("checkContinue", (request, response) => this.#onRequest(request, response, true));
+    // Expectations that we do not know are none of ours.
+    this.#server.on("checkExpectation", (request, response) => this.#onRequest(request, response, false));
+    this.#server.on("clientError", (error, socket) => {
+      const status = answerClientError(error, socket);
+      if (status !== null) this.#broken.set(socket, status);
+    });
+  }
+
+  listen(host: string, port: number): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: Error): void => {
+        reject(new Error(`cannot listen on ${host}:${port}: ${explain(error)}`, { cause: error }));
+      };
+      this.#server.once("error", onError);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", onError);
+        // From here on it is about single connections: too many open files, for one. The listener itself goes on.
+        this.#server.on("error", this.#house.onBug);
+        const address = this.#server.address();
+        if (address === null || typeof address === "string") return reject(new Error("the listener has no port"));
+        resolve(address);
+      });
+    });
+  }
+
+  stopAccepting(): Promise<void> {
+    this.#isStopping = true;
+    for (const exchange of this.#open) exchange.closeAfterwards();
+    if (this.#server.listening) this.#server.close();
+    this.#server.closeIdleConnections();
+    return Promise.resolve();
+  }
+
+  idle(): Promise<void> {
+    if (this.#open.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle.push(resolve);
+    });
+  }
+
+  destroy(): void {
+    void this.stopAccepting();
+    this.#server.closeAllConnections();
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const exchange = new Exchange(this.#house, request, response, expectsContinue);
+    this.#open.add(exchange);
+    if (this.#isStopping) exchange.closeAfterwards();
+    exchange.begin();
+  }
+
+  #onEnded(exchange: Exchange, tell: () => void): void {
+    this.#open.delete(exchange);
+    try {
+      tell();
+    } catch (error) {
+      this.#house.onBug(error);
+    }
+    // The connection of an answer that had begun before the stop becomes idle only after this.
+    if (this.#isStopping) setImmediate(() => this.#server.closeIdleConnections());
+    if (this.#open.size > 0) return;
+    const waiting = this.#onIdle;
+    this.#onIdle = [];
+    for (const resolve of waiting) resolve();
+  }
+}
+
+function explain(error: Error): string {
+  const code = "code" in error ? error.code : "";
+  if (code === "EADDRINUSE") return "something else listens there already (EADDRINUSE)";
+  if (code === "EACCES") return "this user may not listen there (EACCES); ports below 1024 need a privilege";
+  if (code === "EADDRNOTAVAIL") return "this machine has no such address (EADDRNOTAVAIL)";
+  return describeError(error);
+}

@@ -1,0 +1,88 @@
+/** A small HTTP server in the place of an engine: it records what it gets and answers as a test tells it to. */
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { Pool } from "undici";
+import type { EngineConnection } from "../../ports/engine-directory.ts";
+
+/** One request as the engine got it. */
+export interface ReceivedRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** Answers one request. */
+export type EngineHandler = (response: ServerResponse, received: ReceivedRequest, request: IncomingMessage) => void;
+
+/** It keeps its port from one life to the next; each life has a connection pool of its own. */
+export class FakeEngine {
+  readonly received: ReceivedRequest[] = [];
+  handler: EngineHandler = (response, received) => {
+    response.setHeader("content-type", "application/json");
+    response.end(received.body);
+  };
+  lives = 0;
+  readonly sockets = new Set<Socket>();
+  /** Those that have been asked for and have not ended. */
+  openResponses: readonly ServerResponse[] = [];
+  #server: Server | null = null;
+  #port = 0;
+  #connection: EngineConnection | null = null;
+
+  get connection(): EngineConnection | null {
+    return this.#connection;
+  }
+
+  async start(): Promise<void> {
+    const server = createServer((request, response) => this.#onRequest(request, response));
+    server.keepAliveTimeout = 0;
+    server.on("connection", (socket) => {
+      this.sockets.add(socket);
+      socket.on("close", () => this.sockets.delete(socket));
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(this.#port, "127.0.0.1", resolve);
+    });
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
+    this.lives += 1;
+    const origin = `http://127.0.0.1:${this.#port}`;
+    this.#connection = { origin, dispatcher: new Pool(origin, { headersTimeout: 0, bodyTimeout: 0 }) };
+  }
+
+  /** What a `kill -9` does: nothing listens any more, and every connection is reset. */
+  die(): void {
+    this.#server?.close();
+    this.#server = null;
+    for (const socket of this.sockets) socket.resetAndDestroy();
+  }
+
+  /** What the owner of the pool does when it hears of the end. */
+  forget(): void {
+    const dispatcher = this.#connection?.dispatcher;
+    this.#connection = null;
+    void dispatcher?.destroy();
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const chunks: Buffer[] = [];
+    this.openResponses = [...this.openResponses, response];
+    response.on("close", () => {
+      this.openResponses = this.openResponses.filter((one) => one !== response);
+    });
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const { method = "", url = "", headers } = request;
+      const received: ReceivedRequest = { method, url, headers, body: Buffer.concat(chunks) };
+      this.received.push(received);
+      this.handler(response, received, request);
+    });
+  }
+}
