@@ -4,9 +4,13 @@ import { inTransition, isResident, type EngineState } from "./engine-state.ts";
 import type { DeviceId, ModelId, ModelSpec } from "./model.ts";
 import type { Switch } from "./switch.ts";
 
-interface Device {
+/** One device, by who uses it. */
+export interface Device {
+  /** Who holds all its memory there. */
   readonly residents: Set<ModelId>;
+  /** Whose memory is changing there. */
   readonly inTransition: Set<ModelId>;
+  /** The switch that has it. */
   switch: Switch | null;
 }
 

@@ -8,6 +8,7 @@ import { Admission } from "./admission.ts";
 import { retryDelayMs } from "./backoff.ts";
 import type { Effects } from "./effects.ts";
 import { Engines, modelSnapshot, type ModelRecord } from "./engines.ts";
+import { assertInvariants } from "./invariants.ts";
 import type { LeaseId, LeaseOutcome, WaiterId } from "./lease.ts";
 import type { ModelId, ModelSpec } from "./model.ts";
 import { mustLeave } from "./placement.ts";
@@ -243,23 +244,13 @@ export class Scheduler {
 
   /** Throws `AssertionError` when something that must always hold does not. Looks at everything: for tests. */
   assertInvariants(): void {
-    for (const [device, { residents, inTransition }] of this.#engines.devices.entries()) {
-      assert(residents.size <= 1, `device ${device}: ${[...residents].join(" and ")} are awake together`);
-      const changing = [...inTransition].filter((id) => this.#engines.get(id).state.kind !== "stopping");
-      assert(changing.length <= 1, `device ${device}: ${changing.join(" and ")} change at once`);
-      const starting = changing.filter((id) => this.#engines.get(id).state.kind !== "falling asleep");
-      assert(starting.length === 0 || residents.size === 0, `device ${device}: a wake beside a model that is awake`);
-    }
-    for (const record of this.#engines.all()) {
-      const { kind } = record.state;
-      assert(
-        record.leases.size === 0 || kind === "awake" || kind === "draining",
-        `${record.spec.id}: leases while ${kind}`,
-      );
-      assert(kind !== "awake" || record.queue.length === 0, `${record.spec.id}: somebody waits though it is awake`);
-      assert(this.#admission.waitingModels.has(record) === record.queue.length > 0, "a queue is lost");
-    }
-    if (this.#phase === "finished") assert(this.#timers.size === 0, "an alarm is left at the end");
+    assertInvariants({
+      phase: this.#phase,
+      engines: this.#engines,
+      admission: this.#admission,
+      switches: this.#switches,
+      timers: this.#timers,
+    });
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────

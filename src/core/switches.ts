@@ -118,6 +118,10 @@ export class Switches {
     for (const change of this.#active) this.#cancel(change, because, nowMs);
   }
 
+  isActive(change: Switch): boolean {
+    return this.#active.has(change);
+  }
+
   snapshot(): SwitchSnapshot[] {
     return Array.from(this.#active, ({ victims: from, target: to, phase, startedAtMs }) => ({
       from,

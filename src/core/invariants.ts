@@ -1,0 +1,71 @@
+/** What must always hold inside the scheduler, looked at all at once. For tests and the simulation: it costs time. */
+import { assert } from "../base/assert.ts";
+import type { Admission } from "./admission.ts";
+import type { Device } from "./devices.ts";
+import type { Engines, ModelRecord } from "./engines.ts";
+import { inTransition, isResident } from "./engine-state.ts";
+import type { DeviceId } from "./model.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { Switches } from "./switches.ts";
+import type { Timers } from "./timers.ts";
+
+/** All that the scheduler keeps. */
+export interface SchedulerParts {
+  readonly phase: Snapshot["phase"];
+  readonly engines: Engines;
+  readonly admission: Admission;
+  readonly switches: Switches;
+  readonly timers: Timers;
+}
+
+/** Throws `AssertionError` when something does not hold. */
+export function assertInvariants(parts: SchedulerParts): void {
+  for (const [id, device] of parts.engines.devices.entries()) assertDevice(id, device, parts);
+  let leases = 0;
+  let waiting = 0;
+  for (const record of parts.engines.all()) {
+    assertRecord(record, parts);
+    leases += record.leases.size;
+    waiting += record.queue.length;
+  }
+  assert(waiting === parts.admission.waiting, "a waiter is in no queue");
+  assert(leases <= parts.admission.leasesOut, "a lease has no owner");
+  if (parts.phase === "running") return;
+  assert(waiting === 0, "somebody waits during the shutdown");
+  assert(parts.switches.snapshot().length === 0, "a switch goes on during the shutdown");
+  if (parts.phase !== "finished") return;
+  assert(parts.timers.size === 0, "an alarm is left at the end");
+  assert(parts.admission.leasesOut === 0, "a lease is out at the end");
+}
+
+function assertDevice(id: DeviceId, device: Readonly<Device>, { engines, switches }: SchedulerParts): void {
+  const residents: string[] = [];
+  const changing: string[] = [];
+  const comingUp: string[] = [];
+  for (const { spec, state } of engines.all()) {
+    if (!spec.devices.includes(id)) continue;
+    assert(device.residents.has(spec.id) === isResident(state), `device ${id} has lost track of ${spec.id}`);
+    assert(device.inTransition.has(spec.id) === inTransition(state), `device ${id} has lost track of ${spec.id}`);
+    if (isResident(state)) residents.push(spec.id);
+    // What is left of a crashed engine is cleaned up whatever else goes on.
+    if (inTransition(state) && state.kind !== "stopping") changing.push(spec.id);
+    if (state.kind === "starting" || state.kind === "waking") comingUp.push(spec.id);
+  }
+  assert(residents.length <= 1, `device ${id}: ${residents.join(" and ")} are awake together`);
+  assert(changing.length <= 1, `device ${id}: ${changing.join(" and ")} change at once`);
+  assert(comingUp.length === 0 || residents.length === 0, `device ${id}: a wake beside a model that is awake`);
+  const owner = device.switch;
+  assert(owner === null || switches.isActive(owner), `device ${id} belongs to a switch that has ended`);
+  assert(comingUp.length === 0 || comingUp[0] === owner?.target, `device ${id}: ${comingUp[0]} comes up unasked`);
+}
+
+function assertRecord(record: ModelRecord, { admission, switches }: SchedulerParts): void {
+  const { spec, state, leases, queue } = record;
+  const { kind } = state;
+  assert(leases.size === 0 || kind === "awake" || kind === "draining", `${spec.id}: leases while ${kind}`);
+  assert(kind !== "awake" || queue.length === 0, `${spec.id}: somebody waits though it is awake`);
+  assert(admission.waitingModels.has(record) === queue.length > 0, `${spec.id}: its queue is lost`);
+  assert(record.switch === null || switches.isActive(record.switch), `${spec.id} is in a switch that has ended`);
+  assert(record.drainTimer === null || kind === "draining", `${spec.id}: a limit for a drain while ${kind}`);
+  assert(record.stopTimer === null || kind === "stopping", `${spec.id}: a stop is planned while ${kind}`);
+}
