@@ -14,7 +14,7 @@ import { failure, type Failure } from "../base/failure.ts";
 import { controlSocketPath, engineLogFile } from "../base/state-files.ts";
 import { ControlServer } from "../control/control-server.ts";
 import type { ModelStatus, StatusDocument } from "../control/status.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../version.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/llmux.js", import.meta.url));
 

@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { ExitCode } from "./exit-codes.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import type { Shell } from "./shell.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../version.ts";
 import { configFile, DEFAULT_CONFIG_FILES, DEFAULT_STATE_DIR, type WhichOptions } from "./where.ts";
 
 const [CONFIG_HERE, CONFIG_HOME] = DEFAULT_CONFIG_FILES;

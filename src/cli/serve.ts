@@ -7,7 +7,7 @@ import { formatProblem } from "../config/problem.ts";
 import { createLog, logFormFor, type ClosableLog } from "../control/log.ts";
 import { systemPlatform } from "../platform/platform.ts";
 import { EXIT } from "./exit-codes.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../version.ts";
 
 /** The command line of `serve`. */
 export interface ServeOptions {
