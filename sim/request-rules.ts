@@ -73,7 +73,8 @@ export class RequestRules {
 
   #waitedShortEnough({ plan }: SimulatedRequest): void {
     const waitedMs = this.#view.clock.nowMs - plan.atMs;
-    const timeoutMs = this.#view.scenario.requestTimeoutMs;
+    const { requestTimeoutMs, alarmLagMs } = this.#view.scenario;
+    const timeoutMs = requestTimeoutMs + alarmLagMs;
     const late = (): string => `#${plan.id} has waited ${waitedMs} ms of ${timeoutMs}`;
     demand(waitedMs <= timeoutMs, "waits no longer than the timeout", late);
     const boundMs = this.#longestWaitsMs?.get(plan.model);

@@ -25,6 +25,7 @@ export function generateScenario(seed: number): Scenario {
     requests,
     faults: calm ? [] : generateFaults(random, models),
     commands: calm || random.chance(0.5) ? [] : generateCommands(random, models, durationMs, gridMs),
+    alarmLagMs: calm ? 0 : random.pick([0, 0, 0, 1, 40, 3000]),
     needlessAlarmsAtMs: random.chance(0.8) ? [] : times(random, random.int(1, 5), durationMs),
     shutdown: {
       atMs: calm || random.chance(0.5) ? null : onGrid(random.next() * durationMs, gridMs),

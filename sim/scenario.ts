@@ -14,6 +14,8 @@ export interface Scenario {
   readonly requests: readonly PlannedRequest[];
   readonly faults: readonly Fault[];
   readonly commands: readonly PlannedCommand[];
+  /** How late every alarm goes off: a busy process is never on time. */
+  readonly alarmLagMs: number;
   /** Times of alarms that nobody asked for. */
   readonly needlessAlarmsAtMs: readonly number[];
   /** `atMs` null: when nothing happens any more. */

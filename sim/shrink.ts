@@ -80,6 +80,7 @@ function plainer(scenario: Scenario, fails: (candidate: Scenario) => boolean): S
   }
   attempt({ shutdown: { atMs: null, timeoutMs: 0 } });
   attempt({ shutdown: { ...smallest.shutdown, timeoutMs: 0 } });
+  attempt({ alarmLagMs: 0 });
   attempt({ minActiveMs: 0 });
   attempt({ drainTimeoutMs: null });
   attempt({ requests: smallest.requests.map((request) => ({ ...request, patienceMs: null })) });

@@ -121,7 +121,7 @@ export class World implements View {
   #setAlarm(timeMs: number | null): void {
     if (this.#alarm !== null) this.#alarm.run = null;
     this.alarmAtMs = timeMs;
-    this.#alarm = timeMs === null ? null : this.clock.at(timeMs, () => this.#ring());
+    this.#alarm = timeMs === null ? null : this.clock.at(timeMs + this.scenario.alarmLagMs, () => this.#ring());
   }
 
   #makeEffects(): Effects {
