@@ -1,7 +1,8 @@
 /** The simulation can fail: with a deliberate bug it does, and for the right reason. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { KNOWN_BUGS } from "./mutations.ts";
+import { BUGS_IN_HEARING } from "./bugs-in-hearing.ts";
+import { BUGS_IN_ORDERS } from "./bugs-in-orders.ts";
 import { generateScenario } from "./scenario-generator.ts";
 import { simulate } from "./simulate.ts";
 
@@ -9,7 +10,7 @@ import { simulate } from "./simulate.ts";
 const SEEDS_MAX = 200;
 
 describe("the simulation notices a scheduler that", () => {
-  for (const [what, makeBug] of Object.entries(KNOWN_BUGS)) {
+  for (const [what, makeBug] of Object.entries({ ...BUGS_IN_ORDERS, ...BUGS_IN_HEARING })) {
     it(what, (test) => {
       for (let seed = 1; seed <= SEEDS_MAX; seed += 1) {
         const scenario = generateScenario(seed);

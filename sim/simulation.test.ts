@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, it } from "node:test";
-import { KNOWN_BUGS } from "./mutations.ts";
+import { BUGS_IN_HEARING } from "./bugs-in-hearing.ts";
 import { generateScenario } from "./scenario-generator.ts";
 import type { Scenario } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
@@ -44,7 +44,7 @@ describe("the simulation", () => {
 });
 
 describe("a failing scenario", () => {
-  const makeBug = KNOWN_BUGS["drops a release"];
+  const makeBug = BUGS_IN_HEARING["drops a release"];
   assert.ok(makeBug !== undefined);
   const run = (scenario: Scenario): Outcome => simulate(scenario, { mutation: makeBug().mutation });
 

@@ -150,6 +150,7 @@ describe("a client that goes away", () => {
   it("does not end the start that only it waited for: it will be wanted", () => {
     const stage = new SchedulerOnStage(ONE_DEVICE).request("a", 1).abandon(1);
     assert.deepEqual(stage.told(), ["start a"]);
+    assert.equal(stage.alarmAtMs, null, "its time limit has gone with it");
     stage.awake("a");
     assert.equal(stage.state("a"), "awake");
     assert.deepEqual(stage.told(), []);

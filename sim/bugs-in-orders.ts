@@ -1,49 +1,10 @@
-/** Deliberate bugs, each of a kind that a scheduler could have, and the rules that must notice it. */
+/** Deliberate bugs in what the scheduler asks for, and the rules that must notice them. */
 import { failure } from "../src/base/failure.ts";
 import type { Lease } from "../src/core/lease.ts";
-import { newestFirst } from "./newest-first.ts";
-import type { Mutation } from "./simulate.ts";
-import type { Rule } from "./violation.ts";
+import { everyNth, type KnownBugs } from "./known-bug.ts";
 
-/** A bug and who may notice it first. */
-export interface KnownBug {
-  readonly mutation: Mutation;
-  readonly noticedBy: readonly Rule[];
-}
-
-const CORE: Rule = "the core's own assertions";
-
-/** By a sentence that says what the bug does. Each is made anew for every run, since some of them count. */
-export const KNOWN_BUGS: Readonly<Record<string, () => KnownBug>> = {
-  "drops a release": () => ({
-    mutation: {
-      events: (events) => ({
-        ...events,
-        onReleased: everyNth(
-          5,
-          (...args) => events.onReleased(...args),
-          () => {},
-        ),
-      }),
-    },
-    noticedBy: ["drain ends", "no stall"],
-  }),
-  "hands a lease in twice": () => ({
-    mutation: {
-      events: (events) => ({
-        ...events,
-        onReleased: everyNth(
-          5,
-          (...args) => events.onReleased(...args),
-          (lease, outcome, nowMs) => {
-            events.onReleased(lease, outcome, nowMs);
-            events.onReleased(lease, outcome, nowMs);
-          },
-        ),
-      }),
-    },
-    noticedBy: [CORE],
-  }),
+/** Bugs between the scheduler's effects and the world. */
+export const BUGS_IN_ORDERS: KnownBugs = {
   "grants twice": () => ({
     mutation: {
       effects: (effects) => ({
@@ -92,10 +53,6 @@ export const KNOWN_BUGS: Readonly<Record<string, () => KnownBug>> = {
   "forgets to refuse": () => ({
     mutation: { effects: (effects) => ({ ...effects, refuse: () => {} }) },
     noticedBy: ["waits no longer than the timeout", "failed wake turns away", "no stall", "ends exactly once"],
-  }),
-  "does not hear that a client has gone": () => ({
-    mutation: { events: (events) => ({ ...events, onAbandoned: () => {} }) },
-    noticedBy: ["ends exactly once"],
   }),
   "sleeps with a lease out": () => ({
     mutation: { effects: (effects) => ({ ...effects, grant: alsoSleep(effects) }) },
@@ -181,50 +138,6 @@ export const KNOWN_BUGS: Readonly<Record<string, () => KnownBug>> = {
     },
     noticedBy: ["no stall", "no lost wake-up", "nobody starves", "waits no longer than the timeout"],
   }),
-  "does not hear that an engine is awake": () => ({
-    mutation: {
-      events: (events) => ({
-        ...events,
-        onAwake: everyNth(
-          4,
-          (...args) => events.onAwake(...args),
-          () => {},
-        ),
-      }),
-    },
-    noticedBy: ["no stall", "nobody starves", CORE],
-  }),
-  "does not hear that an engine has stopped": () => ({
-    mutation: {
-      events: (events) => ({
-        ...events,
-        onStopped: everyNth(
-          3,
-          (...args) => events.onStopped(...args),
-          () => {},
-        ),
-      }),
-    },
-    noticedBy: ["no stall", "no lost wake-up"],
-  }),
-  "takes a failed wake for a good one": () => ({
-    mutation: {
-      events: (events) => ({ ...events, onWakeFailed: (model, _reason, nowMs) => events.onAwake(model, nowMs) }),
-    },
-    noticedBy: ["runs on an awake engine"],
-  }),
-  "takes a failed stop for a good one": () => ({
-    mutation: {
-      events: (events) => ({ ...events, onStopFailed: (model, _reason, nowMs) => events.onStopped(model, nowMs) }),
-    },
-    noticedBy: ["one model a device", "order fits the engine", "shutdown leaves nothing"],
-  }),
-  "takes a failed sleep for a good one": () => ({
-    mutation: {
-      events: (events) => ({ ...events, onSleepFailed: (model, _reason, nowMs) => events.onAsleep(model, nowMs) }),
-    },
-    noticedBy: ["one model a device", "order fits the engine", "no stall"],
-  }),
   "forgets an alarm": () => ({
     mutation: {
       effects: (effects) => ({
@@ -272,10 +185,6 @@ export const KNOWN_BUGS: Readonly<Record<string, () => KnownBug>> = {
     },
     noticedBy: ["revoked once"],
   }),
-  "does not hear of the shutdown": () => ({
-    mutation: { events: (events) => ({ ...events, onShutdown: () => {} }) },
-    noticedBy: ["no stall", "shutdown wakes nobody"],
-  }),
   "ends the shutdown too early": () => ({
     mutation: {
       effects: (effects) => ({
@@ -301,32 +210,6 @@ export const KNOWN_BUGS: Readonly<Record<string, () => KnownBug>> = {
     },
     noticedBy: ["switches are told to their end"],
   }),
-  "ignores the minimum stay": () => ({
-    mutation: { options: (options) => ({ ...options, policy: newestFirst({ minActiveMs: 0 }) }) },
-    noticedBy: ["minimum stay"],
-  }),
-  "serves those who came last first": () => ({
-    mutation: {
-      options: (options) => ({ ...options, policy: newestFirst({ minActiveMs: 10_000 }) }),
-    },
-    noticedBy: ["nobody starves", "waits no longer than the timeout", "no lost wake-up"],
-  }),
-  "decides nothing": () => ({
-    mutation: { options: (options) => ({ ...options, policy: () => ({ kind: "stay", askAgainAtMs: null }) }) },
-    noticedBy: ["no lost wake-up"],
-  }),
-  "decides once, and does not ask itself again": () => ({
-    mutation: {
-      options: (options) => ({
-        ...options,
-        policy: (view) => {
-          const decision = options.policy(view);
-          return decision.kind === "stay" ? { kind: "stay", askAgainAtMs: null } : decision;
-        },
-      }),
-    },
-    noticedBy: ["no lost wake-up"],
-  }),
   "tries a failed model again at once": () => ({
     mutation: {
       effects: (effects, world) => ({
@@ -342,24 +225,7 @@ export const KNOWN_BUGS: Readonly<Record<string, () => KnownBug>> = {
     },
     noticedBy: ["backoff", "one model a device"],
   }),
-  "waits for twice the request timeout": () => ({
-    mutation: { options: (options) => ({ ...options, requestTimeoutMs: 2 * options.requestTimeoutMs }) },
-    noticedBy: ["waits no longer than the timeout"],
-  }),
 };
-
-/** `instead` at each n-th call, `usual` otherwise. */
-function everyNth<A extends readonly unknown[]>(
-  n: number,
-  usual: (...args: A) => void,
-  instead: (...args: NoInfer<A>) => void,
-): (...args: A) => void {
-  let calls = 0;
-  return (...args) => {
-    calls += 1;
-    (calls % n === 0 ? instead : usual)(...args);
-  };
-}
 
 function alsoSleep(effects: { grant(lease: Lease): void; sleep(model: string, level: 1 | 2): void }) {
   return (lease: Lease): void => {

@@ -1,0 +1,125 @@
+/** What others see of the scheduler. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { SchedulerOnStage } from "./scheduler-on-stage.ts";
+
+const TWO = { models: { a: {}, b: {} } };
+
+describe("a snapshot", () => {
+  it("shows each model's state and since when, who waits and for how long, and what is in flight", () => {
+    const stage = new SchedulerOnStage(TWO).bringUp("a", 1).pass(500).request("a", 2, 3).pass(200).request("b", 4);
+    stage.pass(300).request("a", 5).pass(50);
+    stage.scheduler.onAlarm(stage.nowMs);
+    const { atMs, phase, models, switches } = stage.scheduler.snapshot();
+    assert.equal(atMs, 1050);
+    assert.equal(phase, "running");
+    assert.deepEqual(models, [
+      {
+        id: "a",
+        devices: ["0"],
+        sleepLevel: 1,
+        state: { kind: "draining", to: 1 },
+        stateSinceMs: 700,
+        waiting: 1,
+        oldestEnqueuedAtMs: 1000,
+        inFlight: 2,
+        failuresInRow: 0,
+        lastFailure: null,
+      },
+      {
+        id: "b",
+        devices: ["0"],
+        sleepLevel: 1,
+        state: { kind: "stopped" },
+        stateSinceMs: 0,
+        waiting: 1,
+        oldestEnqueuedAtMs: 700,
+        inFlight: 0,
+        failuresInRow: 0,
+        lastFailure: null,
+      },
+    ]);
+    assert.deepEqual(switches, [{ from: ["a"], to: "b", phase: "draining", startedAtMs: 700 }]);
+  });
+
+  it("shows the phases of a switch, and nothing once it has ended", () => {
+    const stage = new SchedulerOnStage(TWO).bringUp("a", 1).request("a", 2).request("b", 3);
+    const phases = (): string[] => stage.scheduler.snapshot().switches.map(({ phase }) => phase);
+    assert.deepEqual(phases(), ["draining"]);
+    stage.release(2);
+    assert.deepEqual(phases(), ["evicting"]);
+    stage.asleep("a");
+    assert.deepEqual(phases(), ["waking"]);
+    stage.awake("b");
+    assert.deepEqual(phases(), []);
+  });
+
+  it("shows why a model failed and when it will be tried again", () => {
+    const stage = new SchedulerOnStage(TWO).pass(100).request("a", 1).wakeFailed("a").pass(50).stopped("a");
+    const { state, failuresInRow, lastFailure } = stage.model("a");
+    assert.ok(state.kind === "failed");
+    assert.equal(state.failure.message, "out of memory");
+    assert.equal(state.retryAtMs, 2100);
+    assert.equal(failuresInRow, 1);
+    assert.equal(lastFailure?.code, "wake_failed");
+  });
+
+  it("shows the time of the last event, whichever that was", () => {
+    const stage = new SchedulerOnStage(TWO).bringUp("a", 1).request("a", 2);
+    const seen = (): number => stage.scheduler.snapshot().atMs;
+    assert.equal((stage.pass(1).release(2), seen()), 1);
+    assert.equal((stage.pass(1).request("b", 3), seen()), 2);
+    assert.equal((stage.pass(1).abandon(3), seen()), 3);
+    assert.equal((stage.pass(1).asleep("a"), seen()), 4);
+    assert.equal((stage.pass(1).crashed("a"), seen()), 5);
+    assert.equal((stage.pass(1).stopFailed("a"), seen()), 6);
+    assert.equal((stage.pass(2000).stopped("a"), seen()), 2006);
+    assert.equal((stage.pass(1).request("a", 4).pass(1).wakeFailed("a"), seen()), 2008);
+    assert.equal((stage.pass(1).operator("b", "stop"), seen()), 2009);
+    assert.equal((stage.pass(1).shutdown(), seen()), 2010);
+  });
+
+  it("does not change when the scheduler goes on", () => {
+    const stage = new SchedulerOnStage(TWO);
+    const before = stage.scheduler.snapshot();
+    stage.request("a", 1).awake("a");
+    assert.equal(before.models[0]?.state.kind, "stopped");
+    assert.equal(before.models[0]?.waiting, 0);
+  });
+});
+
+describe("the journal", () => {
+  it("tells with each change of state how long the last one lasted", () => {
+    const stage = new SchedulerOnStage(TWO).request("a", 1).pass(300).awake("a").pass(40).release(1).pass(2);
+    stage.operator("a", "sleep");
+    stage.pass(7).asleep("a");
+    assert.deepEqual(
+      stage.entries("state changed").map(({ from, to, lastedMs }) => `${from} ${lastedMs} ${to.kind}`),
+      [
+        "stopped 0 starting",
+        "starting 300 awake",
+        "awake 42 draining",
+        "draining 0 falling asleep",
+        "falling asleep 7 asleep",
+      ],
+    );
+  });
+
+  it("tells of every request what has become of it", () => {
+    const stage = new SchedulerOnStage({ ...TWO, requestTimeoutMs: 1000 }).request("a", 1, 2, 3).pass(400).abandon(2);
+    stage.request("a", 4).pass(600).awake("a").release(4, "failed").shutdown().request("b", 5);
+    const told = stage.journal.flatMap((entry) => {
+      if (entry.kind === "request granted") return `${entry.waiter} granted after ${entry.waitedMs}`;
+      if (entry.kind === "request refused") return `${entry.waiter} ${entry.failure.code} after ${entry.waitedMs}`;
+      if (entry.kind === "request abandoned") return `${entry.waiter} abandoned after ${entry.waitedMs}`;
+      return [];
+    });
+    assert.deepEqual(told.toSorted(), [
+      "1 queue_timeout after 1000",
+      "2 abandoned after 400",
+      "3 queue_timeout after 1000",
+      "4 granted after 600",
+      "5 shutting_down after 0",
+    ]);
+  });
+});
