@@ -9,7 +9,7 @@ import { Engine } from "./engine.ts";
 import { defaultVersion, engineVersion } from "./engine-version.ts";
 import { EventRing } from "./event-ring.ts";
 import { Faults, parseFaults } from "./faults.ts";
-import { createListener } from "./http/listener.ts";
+import { createListener, keepAliveOf } from "./http/listener.ts";
 import type { Listener } from "./http/listener.ts";
 import { defaultLedgerDir, Ledger } from "./ledger.ts";
 import { openLog } from "./log-lines.ts";
@@ -17,7 +17,6 @@ import type { Log } from "./log-lines.ts";
 import { weightsBytesOf } from "./memory-plan.ts";
 import { Meters } from "./meters.ts";
 import { paceOf } from "./pace.ts";
-import { parseNumber } from "./quantity.ts";
 import { RequestLog } from "./request-log.ts";
 import { parseServeArguments } from "./serve-arguments.ts";
 import type { ServeArguments } from "./serve-arguments.ts";
@@ -36,11 +35,7 @@ export async function serve(words: readonly string[]): Promise<void> {
   const args = parseServeArguments(words, env);
   const settings = readSettings(args.mockFlags, env);
   const version = engineVersion(settings.version ?? defaultVersion);
-  const keepAliveSecs = parseNumber(env["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"] ?? "5", "VLLM_HTTP_TIMEOUT_KEEP_ALIVE", {
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER,
-    whole: false,
-  });
+  const keepAliveMs = keepAliveOf(env);
   const faults = openFaults(settings);
   const log = openLog("APIServer", env);
   const address = await bindOrExit(args, log);
@@ -52,7 +47,7 @@ export async function serve(words: readonly string[]): Promise<void> {
   const core = coreConfig(args, settings, faults);
   const pace = paceOf(settings, core.weightsBytes);
   const engine = new Engine({ core, version, faults, pace, maxNumSeqs: args.maxNumSeqs });
-  const listener = createListener(() => services, 1000 * keepAliveSecs);
+  const listener = createListener(() => services, keepAliveMs);
   const services: Services = {
     args,
     settings,

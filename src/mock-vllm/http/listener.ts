@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { ClientGoneError } from "../decoder.ts";
 import { EngineDeadError } from "../engine-link.ts";
 import { TransitionError } from "../engine.ts";
+import { parseNumber } from "../quantity.ts";
 import type { Services } from "../services.ts";
 import { ApiError, serverError } from "./api-errors.ts";
 import { Exchange } from "./exchange.ts";
@@ -51,6 +52,12 @@ export function createListener(services: () => Services, keepAliveMs: number): L
       }, ms);
     },
   };
+}
+
+/** How long an idle connection stays open, in ms: 5 s unless VLLM_HTTP_TIMEOUT_KEEP_ALIVE (seconds) says otherwise. */
+export function keepAliveOf(env: NodeJS.ProcessEnv): number {
+  const name = "VLLM_HTTP_TIMEOUT_KEEP_ALIVE";
+  return 1000 * parseNumber(env[name] ?? "5", name, { min: 0, max: Number.MAX_SAFE_INTEGER, whole: false });
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, services: Services): Promise<void> {

@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import path from "node:path";
+import { test } from "node:test";
+import { createListener, keepAliveOf } from "./http/listener.ts";
+import { processIdentity } from "./process-identity.ts";
+import { eventually, MockMachine } from "./started-mock.ts";
+
+const anyFlags = [
+  "--enable-sleep-mode",
+  "--dtype",
+  "bfloat16",
+  "--enforce-eager",
+  "--trust-remote-code",
+  "--max-model-len=4096",
+];
+
+function refused(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket
+      .on("connect", () => resolve(false))
+      .on("error", (error) => resolve("code" in error && error.code === "ECONNREFUSED"));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test("a start prints vLLM's milestones in vLLM's order and format, whatever flags it is given", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start({ args: anyFlags });
+  const milestones = [
+    /^\(APIServer pid=\d+\) INFO \d\d-\d\d \d\d:\d\d:\d\d \[api_server\.py:\d+\] vLLM API server version 0\.28\.0$/m,
+    /^\(EngineCore pid=\d+\) INFO \d\d-\d\d \d\d:\d\d:\d\d \[core\.py:\d+\] Initializing a V1 LLM engine/m,
+    /Starting to load model test\/model-1B/,
+    /Loading safetensors checkpoint shards:\s+50% Completed \| 2\/4 \[/,
+    /Loading weights took [\d.]+ seconds/,
+    /Model loading took 1\.86 GiB memory and [\d.]+ seconds/,
+    /torch\.compile/,
+    /Available KV cache memory: 18\.74 GiB/,
+    /GPU KV cache size: [\d,]+ tokens/,
+    /Capturing CUDA graphs \(.*\):\s+40%\|.*\| 14\/35/,
+    /Graph capturing finished in \d+ secs/,
+    /init engine \(.*\) took [\d.]+ s/,
+    /Application startup complete\./,
+  ];
+  const places = milestones.map((milestone) => mock.log.search(milestone));
+  assert.ok(
+    places.every((place) => place !== -1),
+    `missing: ${String(milestones[places.indexOf(-1)])}`,
+  );
+  assert.deepEqual(
+    places,
+    places.toSorted((a, b) => a - b),
+  );
+});
+
+test("lines are coloured as vLLM's are unless NO_COLOR is set", async () => {
+  await using machine = new MockMachine({ NO_COLOR: "" });
+  const mock = await machine.start();
+  assert.ok(mock.log.includes("\u001b[0;36m(EngineCore pid="));
+});
+
+test("the port is taken early and refuses connections until the start is complete", async () => {
+  await using machine = new MockMachine();
+  const port = await freePort();
+  const mock = await machine.start({ port, env: { MOCK_VLLM_LOAD_MS: "500" }, ready: false });
+  await eventually("the load", () => mock.log.includes("Starting to load model"));
+  assert.equal(await refused(port), true);
+  assert.ok(!mock.log.includes("Application startup complete."));
+  await mock.ready();
+  assert.equal(await refused(port), false);
+});
+
+test("an address in use ends the start with a message and code 1", async () => {
+  await using machine = new MockMachine({ MOCK_VLLM_GPUS: "0:24GiB,1:24GiB" });
+  const first = await machine.start();
+  const second = await machine.start({ port: Number(new URL(first.url).port), ready: false });
+  assert.deepEqual(await second.exit, { code: 1, signal: null });
+  assert.match(second.log, /OSError: \[Errno 98\] Address already in use/);
+});
+
+test("EngineCore is a child of its own name in the same process group", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start();
+  assert.equal(readFileSync(`/proc/${mock.corePid}/comm`, "utf8").trim(), "VLLM::EngineCor");
+  assert.match(readFileSync(`/proc/${mock.corePid}/cmdline`, "utf8"), /^VLLM::EngineCore/);
+  const fields = readFileSync(`/proc/${mock.corePid}/stat`, "latin1").split(") ")[1]?.split(" ");
+  assert.deepEqual([fields?.[1], fields?.[2]], [String(mock.child.pid), String(mock.child.pid)]);
+});
+
+test("EngineCore outlives a SIGKILL of the API server and holds the GPU while the port is free", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start();
+  const { corePid } = mock;
+  mock.child.kill("SIGKILL");
+  await mock.exit;
+  assert.equal(await refused(Number(new URL(mock.url).port)), true);
+  assert.notEqual(processIdentity(corePid), undefined);
+  const held = await machine.run(["nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader"]);
+  assert.equal(held.out.trim(), String(corePid));
+  mock.killGroup("SIGTERM");
+  await eventually("the orphan to end", () => processIdentity(corePid) === undefined);
+});
+
+test("SIGTERM ends running work at once with 200 and finish_reason abort, and both processes with code 0", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start({ env: { MOCK_VLLM_ITL_MS: "20" } });
+  const answer = mock.ask({ max_tokens: 10_000, ignore_eos: true });
+  await eventually(
+    "the request to run",
+    async () => (await mock.get<{ running: number }>("/mock/state")).running === 1,
+  );
+  mock.child.kill("SIGTERM");
+  const { status, reason } = await answer;
+  assert.deepEqual([status, reason], [200, "abort"]);
+  assert.deepEqual(await mock.exit, { code: 0, signal: null });
+  await eventually("EngineCore to end", () => processIdentity(mock.corePid) === undefined);
+});
+
+test("a signal to the whole group ends both as well", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start();
+  mock.killGroup("SIGTERM");
+  assert.deepEqual(await mock.exit, { code: 0, signal: null });
+  await eventually("EngineCore to end", () => processIdentity(mock.corePid) === undefined);
+});
+
+test("with --shutdown-timeout running work ends by itself, also when the whole group is signalled", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start({ args: ["--shutdown-timeout", "20"], env: { MOCK_VLLM_ITL_MS: "20" } });
+  const answer = mock.ask({ max_tokens: 20, ignore_eos: true });
+  await eventually(
+    "the request to run",
+    async () => (await mock.get<{ running: number }>("/mock/state")).running === 1,
+  );
+  mock.killGroup("SIGTERM");
+  const { status, reason } = await answer;
+  assert.deepEqual([status, reason], [200, "length"]);
+  assert.equal((await mock.exit).code, 0);
+});
+
+test("when EngineCore dies requests get 500, health 503, and the API server ends with code 0", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start({ env: { MOCK_VLLM_DEAD_MS: "1500", MOCK_VLLM_ITL_MS: "20" } });
+  const running = mock.ask({ max_tokens: 10_000, ignore_eos: true });
+  await eventually(
+    "the request to run",
+    async () => (await mock.get<{ running: number }>("/mock/state")).running === 1,
+  );
+  process.kill(mock.corePid, "SIGKILL");
+  assert.equal((await running).status, 500);
+  assert.equal((await mock.fetch("/health")).status, 503);
+  const late = await mock.ask();
+  assert.equal(late.status, 500);
+  assert.match(late.text, /EngineCore encountered an issue/);
+  assert.equal((await mock.fetch("/is_sleeping")).status, 500);
+  assert.deepEqual(await mock.exit, { code: 0, signal: null });
+});
+
+test("a stream that loses its engine ends with an error chunk and [DONE]", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start({ env: { MOCK_VLLM_ITL_MS: "20" } });
+  const messages = [{ role: "user", content: "hi" }];
+  const answer = await mock.fetch("/v1/chat/completions", {
+    json: { messages, stream: true, max_tokens: 5000, ignore_eos: true },
+  });
+  process.kill(mock.corePid, "SIGKILL");
+  assert.match(
+    await answer.text(),
+    /data: \{"error":\{"message":"EngineCore encountered an issue[^\n]*\n\ndata: \[DONE\]\n\n$/,
+  );
+});
+
+test("an idle connection is closed after the keep-alive time, without a header that gives it away", async () => {
+  await using machine = new MockMachine();
+  const mock = await machine.start({ env: { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "0.3" } });
+  const agent = new http.Agent({ keepAlive: true });
+  const closedAfterMs = await new Promise<number>((resolve, reject) => {
+    const request = http.get(`${mock.url}/health`, { agent }, (response) => {
+      assert.equal(response.headers["keep-alive"], undefined);
+      assert.equal(response.headers.server, "uvicorn");
+      const { socket } = response;
+      response.resume().once("end", () => {
+        const endedAt = performance.now();
+        socket.once("close", () => resolve(performance.now() - endedAt));
+      });
+    });
+    request.on("error", reject);
+  });
+  agent.destroy();
+  assert.ok(closedAfterMs > 200 && closedAfterMs < 4000, `closed after ${closedAfterMs} ms`);
+});
+
+test("idle connections stay open for 5 s unless told otherwise, and not a moment longer", () => {
+  assert.equal(keepAliveOf({}), 5000);
+  const { server } = createListener(() => assert.fail("nobody asks"), keepAliveOf({}));
+  assert.deepEqual([server.keepAliveTimeout, server.keepAliveTimeoutBuffer], [5000, 0]);
+});
+
+test("it serves on a Unix socket", async () => {
+  await using machine = new MockMachine();
+  const socketPath = path.join(machine.dir, "engine.sock");
+  const mock = await machine.start({ args: ["--uds", socketPath], ready: false });
+  await eventually("the socket", () => mock.log.includes("Application startup complete."));
+  const status = await new Promise((resolve, reject) => {
+    http.get({ socketPath, path: "/health" }, (response) => resolve(response.resume().statusCode)).on("error", reject);
+  });
+  assert.equal(status, 200);
+});
+
+test("a command that makes no sense ends with code 2 and says what was expected", async () => {
+  await using machine = new MockMachine();
+  const port = await machine.run(["serve", "m", "--port", "abc"]);
+  assert.equal(port.code, 2);
+  assert.match(port.err, /^mock-vllm: --port: expected a whole number from 0 to 65535, found "abc"\n$/);
+  const gpus = await machine.run(["ledger"], { MOCK_VLLM_GPUS: "foo" });
+  assert.equal(gpus.code, 2);
+  assert.match(gpus.err, /MOCK_VLLM_GPUS: expected a list such as 0:24GiB,1:24GiB, found "foo"/);
+  assert.match((await machine.run(["fly"])).err, /expected serve, .* found "fly"/);
+});
+
+test("help lists every setting and every fault, and the version is the one it behaves like", async () => {
+  await using machine = new MockMachine();
+  const { out, code } = await machine.run(["--help"]);
+  assert.equal(code, 0);
+  for (const word of ["MOCK_VLLM_GPUS", "--mock-sleep-ms", "wake-oom", "crash-api-after-chunks"])
+    assert.ok(out.includes(word), word);
+  assert.match((await machine.run(["--version"])).out, /^0\.28\.0/);
+});
