@@ -73,6 +73,15 @@ describe("a model on two devices", () => {
 });
 
 describe("a stop that fails on one device", () => {
+  it("does not keep the other device of a switch closed once nobody wants that switch any more", () => {
+    const models = { l: LEFT, m: LEFT, r: RIGHT, wide: WIDE };
+    const stage = new SchedulerOnStage({ models, requestTimeoutMs: 5000 }).bringToSleep("m", 1).bringUp("l", 2);
+    stage.request("wide", 3).pass(1000).request("r", 4).crashed("m").stopFailed("m").asleep("l");
+    assert.deepEqual(stage.told(), ["sleep l 1", "stop m"]);
+    stage.pass(1500).abandon(3);
+    assert.deepEqual(stage.told(), ["start r"]);
+  });
+
   it("does not keep the others from going on", () => {
     const stage = new SchedulerOnStage({ models: { l: LEFT, r: RIGHT } }).bringUp("l", 1).crashed("l").stopFailed("l");
     stage.request("r", 2).awake("r");

@@ -5,7 +5,7 @@ import type { ModelId } from "./model.ts";
  * | phase    | until                                      | can be cancelled                         |
  * |----------|--------------------------------------------|------------------------------------------|
  * | draining | no victim has a lease                      | yes: the victims' gates open again       |
- * | evicting | nobody's memory changes on its devices     | no, but without waiters no wake follows  |
+ * | evicting | nobody's memory changes on its devices     | yes: no wake follows                     |
  * | waking   | the target is awake, or has failed         | no: it will be wanted                    |
  */
 export type SwitchPhase = "draining" | "evicting" | "waking";

@@ -80,12 +80,17 @@ export class Switches {
     for (const change of this.#active) if (change.phase === "evicting") this.#wakeIfEvicted(change, nowMs);
   }
 
-  /** A switch for whose target nobody waits any more is called off if it has only drained so far. */
+  /** A switch for whose target nobody waits any more is called off, unless the target is on its way already. */
   waiterLeft(target: ModelRecord, nowMs: number): void {
     const change = target.switch;
     if (target.queue.length > 0) return;
-    if (change === null || change.target !== target.spec.id || change.phase !== "draining") return;
-    this.#callOff(change, nowMs);
+    if (change === null || change.target !== target.spec.id || change.phase === "waking") return;
+    this.#cancel(change, `nobody waits for ${change.target} any more`, nowMs);
+    // Those that were on their way to sleep go on; it is their change that keeps their devices closed now.
+    for (const id of change.victims) {
+      const victim = this.#parts.engines.get(id);
+      if (victim.state.kind === "draining") this.#parts.reopen(victim, nowMs);
+    }
   }
 
   /** True for the target of a switch whose wake has begun. */
@@ -136,7 +141,6 @@ export class Switches {
     const { engines } = this.#parts;
     const victims = change.victims.map((id) => engines.get(id));
     if (victims.some((victim) => victim.leases.size > 0)) return;
-    if (engines.get(change.target).queue.length === 0) return this.#callOff(change, nowMs);
     change.phase = "evicting";
     change.drainedAtMs = nowMs;
     const drainMs = nowMs - change.startedAtMs;
@@ -151,17 +155,9 @@ export class Switches {
     const target = engines.get(change.target);
     // Not only the victims: the target or another sleeper may have crashed meanwhile, and what is left of it must be gone.
     if (engines.devices.changeOn(target.spec) !== null) return;
-    if (target.queue.length === 0) return this.#cancel(change, nobodyWaits(change), nowMs);
+    assert(target.queue.length > 0, `a switch to ${change.target} goes on though nobody waits`);
     change.phase = "waking";
     engines.bringUp(target, nowMs);
-  }
-
-  #callOff(change: Switch, nowMs: number): void {
-    this.#cancel(change, nobodyWaits(change), nowMs);
-    for (const id of change.victims) {
-      const victim = this.#parts.engines.get(id);
-      if (victim.state.kind === "draining") this.#parts.reopen(victim, nowMs);
-    }
   }
 
   #cancel(change: Switch, because: string, nowMs: number): void {
@@ -179,10 +175,6 @@ export class Switches {
       if (record.switch === change) record.switch = null;
     }
   }
-}
-
-function nobodyWaits(change: Switch): string {
-  return `nobody waits for ${change.target} any more`;
 }
 
 /** True when the engine's memory is free, but for a sleeper's residue, and nothing is under way for it. */
