@@ -18,7 +18,8 @@ import { Scheduler } from "./core/scheduler.ts";
 import type { Snapshot } from "./core/snapshot.ts";
 import { LeaseDesk } from "./gateway/lease-desk.ts";
 import { createGateway } from "./gateway/server.ts";
-import { Orchestrator, type EngineEvents } from "./orchestrator/orchestrator.ts";
+import { Orchestrator, type EngineEvents, type OrchestratorOptions } from "./orchestrator/orchestrator.ts";
+import type { HttpClient } from "./ports/http-client.ts";
 import type { Log } from "./ports/log.ts";
 import type { InstanceLock } from "./platform/instance-lock.ts";
 import type { Platform } from "./platform/platform.ts";
@@ -58,20 +59,7 @@ export function createApp(config: Config, options: AppOptions): App {
   const finished = Promise.withResolvers<void>();
 
   const orchestrator = new Orchestrator(
-    {
-      engines: config.models,
-      stateDir: config.stateDir,
-      program: platform.resolveCommand(config.vllmCommand),
-      environment: platform.environment,
-      limits: config.engineTimeouts,
-      clock,
-      processes: platform.processes,
-      http,
-      probe: platform.createGpuProbe(platform.resolveCommand(config.nvidiaSmiCommand)),
-      log,
-      claimPort: platform.claimPort,
-      createPool: platform.createEnginePool,
-    },
+    orchestratorOptions(config, platform, log, http),
     engineEvents(() => scheduler, clock),
   );
   const desk = new LeaseDesk({ clock, scheduler: () => scheduler, directory: orchestrator });
@@ -154,6 +142,29 @@ export function createApp(config: Config, options: AppOptions): App {
     },
     snapshot,
     status,
+  };
+}
+
+/** What the engines of a configuration need on a platform. */
+export function orchestratorOptions(
+  config: Config,
+  platform: Platform,
+  log: Log,
+  http: HttpClient,
+): OrchestratorOptions {
+  return {
+    engines: config.models,
+    stateDir: config.stateDir,
+    program: platform.resolveCommand(config.vllmCommand),
+    environment: platform.environment,
+    limits: config.engineTimeouts,
+    clock: platform.clock,
+    processes: platform.processes,
+    http,
+    probe: platform.createGpuProbe(platform.resolveCommand(config.nvidiaSmiCommand)),
+    log,
+    claimPort: platform.claimPort,
+    createPool: platform.createEnginePool,
   };
 }
 

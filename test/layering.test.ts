@@ -20,9 +20,10 @@ const LEVELS: Readonly<Record<string, number>> = {
   control: 4,
   platform: 4,
   "app.ts": 5,
-  cli: 6,
-  "index.ts": 6,
-  "main.ts": 7,
+  validation: 6,
+  cli: 7,
+  "index.ts": 7,
+  "main.ts": 8,
 };
 
 /** Rooms that stand alone: the stand-in engine must not know the program that it is used to test. */

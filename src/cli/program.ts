@@ -3,7 +3,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { ExitCode } from "./exit-codes.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import type { Shell } from "./shell.ts";
+import type { SleepLevel } from "../core/sleep-level.ts";
 import { VERSION } from "../version.ts";
+import type { ValidateOptions } from "./validate.ts";
 import { configFile, DEFAULT_CONFIG_FILES, DEFAULT_STATE_DIR, type WhichOptions } from "./where.ts";
 
 const [CONFIG_HERE, CONFIG_HOME] = DEFAULT_CONFIG_FILES;
@@ -43,6 +45,7 @@ ${EXIT_CODES_HELP}`,
   addPs(program, shell, onDone);
   addLogs(program, shell, onDone);
   addOperate(program, shell, onDone);
+  addValidate(program, shell, onDone);
   addSchema(program, shell, onDone);
   return program;
 }
@@ -190,6 +193,33 @@ and as the first line of llmux.yaml:
     });
 }
 
+function addValidate(program: Command, shell: Shell, onDone: OnDone): void {
+  program
+    .command("validate")
+    .description(
+      "Prove that a model survives its sleeps: same answer, memory freed and taken back, and how long it takes.",
+    )
+    .argument("<MODEL>", "name or alias of the model")
+    .option("-c, --config <FILE>", "configuration (YAML, or JSON)")
+    .option("-l, --levels <LEVELS>", "sleep levels to try, in this order", sleepLevels, [1, 2])
+    .option("--json", "print JSON: times in s, memory in bytes, null where it cannot be measured")
+    .option("-v, --verbose", "show the engine's output and what is done, on stderr")
+    .addHelpText(
+      "after",
+      `
+Starts the model's engine alone, without a gateway: no llmux may run with the same state_dir. GPU memory is what nvidia-smi says,
+n/a where there is none. The exit code is 0 only if every level passes.
+
+Examples:
+  llmux validate qwen-14b --config llmux.yaml
+  llmux validate qwen-14b --levels 1,2,3 --json`,
+    )
+    .action(async (model: string, options: ValidateOptions) => {
+      const { validate } = await import("./validate.ts");
+      onDone(await validate(model, options, shell));
+    });
+}
+
 /** How the commands that are about a running llmux are told which one. */
 function addWhich(command: Command): Command {
   return command
@@ -197,6 +227,16 @@ function addWhich(command: Command): Command {
     .addOption(
       new Option("--state-dir <DIR>", `its state folder, if it is not the configuration's or ${DEFAULT_STATE_DIR}`),
     );
+}
+
+function sleepLevels(text: string): SleepLevel[] {
+  return text.split(",").map((part) => {
+    const level = Number(part);
+    if (level !== 1 && level !== 2 && level !== 3) {
+      throw new InvalidArgumentError(`Expected 1, 2 or 3, or several of them with commas between, found "${part}".`);
+    }
+    return level;
+  });
 }
 
 function port(text: string): number {
