@@ -1,6 +1,6 @@
 """Lets the ordinary PyPI build of torch, which is linked against CUDA, be imported on a machine without a GPU.
 
-The loader insists on every CUDA library torch was linked with (some 4 GiB installed) although a CPU process never calls
+The loader insists on every CUDA library torch was linked with (3.4 GB installed) although a CPU process never calls
 them. This puts a small library of the same name and symbol versions in the place of each missing one, beside torch's own.
 Every stub function is one trapping instruction, so a call that should not happen is a crash and not a wrong answer.
 cudart and cupti are called while torch is imported: those two have to be the real packages.
