@@ -35,7 +35,7 @@ export const BUGS_IN_HEARING: KnownBugs = {
   }),
   "does not hear that a client has gone": () => ({
     mutation: { events: (events) => ({ ...events, onAbandoned: () => {} }) },
-    noticedBy: ["ends exactly once"],
+    noticedBy: ["ends exactly once", "no switch for nobody"],
   }),
   "does not hear that an engine is awake": () => ({
     mutation: {

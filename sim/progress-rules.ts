@@ -15,6 +15,7 @@ export class ProgressRules {
   afterEvent(): void {
     this.#awakeLetsIn();
     this.#drainsEnd();
+    this.#switchesAreWanted();
     if (this.#view.clients.waiting.size > 0 && !this.#view.shuttingDown) this.#somethingBegins();
   }
 
@@ -57,6 +58,16 @@ export class ProgressRules {
       const change = [...outlook.switches.values()].find(({ from }) => from.includes(id));
       const others = change !== undefined && change.from.some((victim) => leasesOut(this.#view, victim) > 0);
       demand(others, "drain ends", () => `${id} has no lease out and drains on`);
+    }
+  }
+
+  /** Only a start or a wake that is under way goes on without anybody who waits for it. */
+  #switchesAreWanted(): void {
+    const { outlook, clients } = this.#view;
+    for (const { to } of outlook.switches.values()) {
+      const state = outlook.states.get(to);
+      const wanted = clients.waitingFor(to).size > 0 || state === "starting" || state === "waking";
+      demand(wanted, "no switch for nobody", () => `the switch to ${to} goes on, and nobody waits for it`);
     }
   }
 

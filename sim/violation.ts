@@ -18,6 +18,7 @@ export type Rule =
   | "drain ends"
   | "no lost wake-up"
   | "no stall"
+  | "no switch for nobody"
   | "switches are told to their end"
   | "shutdown wakes nobody"
   | "shutdown leaves nothing"
