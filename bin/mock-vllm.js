@@ -9,7 +9,10 @@ enableCompileCache?.();
 const source = new URL("../src/mock-vllm/main.ts", import.meta.url);
 const built = new URL("../dist/mock-vllm.js", import.meta.url);
 
-if (process.features.typescript && existsSync(source)) {
+// Node runs no TypeScript that lies under node_modules.
+const isCheckout = !source.pathname.includes("/node_modules/") && existsSync(source);
+
+if (isCheckout && process.features.typescript) {
   await import(source.href);
 } else if (existsSync(built)) {
   await import(built.href);
