@@ -208,7 +208,7 @@ export const BUGS_IN_ORDERS: KnownBugs = {
         record: (entry) => (entry.kind === "switch cancelled" ? undefined : effects.record(entry)),
       }),
     },
-    noticedBy: ["switches are told to their end"],
+    noticedBy: ["switches are told to their end", "no switch for nobody"],
   }),
   "tries a failed model again at once": () => ({
     mutation: {
