@@ -95,6 +95,13 @@ describe("the minimum stay", () => {
     assert.equal(stage.state("a"), "draining");
   });
 
+  it("has an alarm for its end only as long as somebody waits for that", () => {
+    const stage = new SchedulerOnStage({ ...TWO, minActiveMs: 5000 }).bringUp("a", 1).request("b", 2);
+    assert.equal(stage.alarmAtMs, 5000);
+    stage.abandon(2);
+    assert.equal(stage.alarmAtMs, null);
+  });
+
   it("needs no waiting when nobody is awake", () => {
     const stage = new SchedulerOnStage({ ...TWO, minActiveMs: 5000 }).bringToSleep("a", 1).request("b", 2);
     assert.deepEqual(stage.told(), ["start b"]);

@@ -105,6 +105,40 @@ describe("the journal", () => {
     );
   });
 
+  it("tells of the shutdown's beginning, with what was in flight, and of its end", () => {
+    const stage = new SchedulerOnStage(TWO).bringUp("a", 1).request("a", 2, 3).shutdown().release([2, 3]).stopped("a");
+    assert.deepEqual(stage.entries("shutdown started"), [{ kind: "shutdown started", inFlight: 2, atMs: 0 }]);
+    assert.equal(stage.journal.at(-1)?.kind, "shutdown ended");
+  });
+
+  it("tells of leases how they ended, how long they were held, and which were asked back", () => {
+    const stage = new SchedulerOnStage({ ...TWO, drainTimeoutMs: 0 }).bringUp("a", 1).request("a", 2).pass(70);
+    stage.request("b", 3).pass(0).pass(5).release(2, "failed");
+    assert.deepEqual(
+      stage.entries("lease released").map(({ outcome, heldMs }) => `${outcome} after ${heldMs}`),
+      ["served after 0", "failed after 75"],
+    );
+    assert.deepEqual(
+      stage.entries("lease revoked").map(({ model, failure }) => `${model}: ${failure.code}`),
+      ["a: drain_timeout"],
+    );
+  });
+
+  it("tells of crashes and failed sleeps and stops, and when a stop is tried again", () => {
+    const stage = new SchedulerOnStage(TWO).bringUp("a", 1).request("b", 2).sleepFailed("a").stopFailed("a");
+    stage.pass(2000).stopped("a").crashed("b");
+    const told = stage.journal.flatMap((entry) => {
+      if (entry.kind === "engine crashed") return `${entry.model} crashed while ${entry.during}`;
+      if (entry.kind === "stop failed") return `the stop of ${entry.model} failed, again at ${entry.retryAtMs}`;
+      return entry.kind === "sleep failed" ? `the sleep of ${entry.model} failed` : [];
+    });
+    assert.deepEqual(told, [
+      "the sleep of a failed",
+      "the stop of a failed, again at 2000",
+      "b crashed while starting",
+    ]);
+  });
+
   it("tells of every request what has become of it", () => {
     const stage = new SchedulerOnStage({ ...TWO, requestTimeoutMs: 1000 }).request("a", 1, 2, 3).pass(400).abandon(2);
     stage.request("a", 4).pass(600).awake("a").release(4, "failed").shutdown().request("b", 5);
