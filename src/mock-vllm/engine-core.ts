@@ -25,6 +25,9 @@ export async function runEngineCore(configJson: string): Promise<void> {
   // Alive without its parent: nothing else keeps the event loop going once the channel is gone.
   setInterval(() => {}, 2 ** 30);
   obeySignals(config);
+  process.on("message", (message) => {
+    if (message === "exit") process.exit(0);
+  });
   try {
     const { sleepMode, kvCacheTokens } = await start(config, log);
     serveCalls(sleepMode, log);
@@ -79,9 +82,6 @@ function obeySignals(config: CoreConfig): void {
       if (config.shutdownTimeoutMs > 0 && process.connected) {
         setTimeout(() => process.exit(0), config.shutdownTimeoutMs + 1000);
         process.once("disconnect", () => process.exit(0));
-        process.once("message", (message) => {
-          if (message === "exit") process.exit(0);
-        });
         return;
       }
       process.exit(0);
@@ -92,7 +92,7 @@ function obeySignals(config: CoreConfig): void {
 function serveCalls(sleepMode: SleepMode, log: Log): void {
   let last: Promise<void> = Promise.resolve();
   process.on("message", (message: ApiMessage | "exit") => {
-    if (message === "exit") process.exit(0);
+    if (message === "exit") return;
     const { id, call } = message;
     // One after the other: a question asked during a transition is answered after it, as in vLLM.
     last = after(last, id, call);
