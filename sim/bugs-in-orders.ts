@@ -149,7 +149,7 @@ export const BUGS_IN_ORDERS: KnownBugs = {
         ),
       }),
     },
-    noticedBy: ["waits no longer than the timeout", "no lost wake-up", "no stall"],
+    noticedBy: ["revoked for a reason, and in time", "waits no longer than the timeout", "no lost wake-up", "no stall"],
   }),
   "wakes up late": () => ({
     mutation: {
@@ -158,7 +158,7 @@ export const BUGS_IN_ORDERS: KnownBugs = {
         alarmAt: (timeMs) => effects.alarmAt(timeMs === null ? null : timeMs + 100),
       }),
     },
-    noticedBy: ["waits no longer than the timeout", "no lost wake-up"],
+    noticedBy: ["revoked for a reason, and in time", "waits no longer than the timeout", "no lost wake-up"],
   }),
   "leaves its alarm armed at the end": () => ({
     mutation: {
@@ -172,6 +172,26 @@ export const BUGS_IN_ORDERS: KnownBugs = {
       }),
     },
     noticedBy: ["shutdown leaves nothing"],
+  }),
+  "asks for leases back that may run on": () => ({
+    mutation: {
+      effects: (effects) => ({
+        ...effects,
+        grant: everyNth(
+          5,
+          (lease) => effects.grant(lease),
+          (lease) => {
+            effects.grant(lease);
+            effects.revoke(lease, failure("drain_timeout", "for nothing"));
+          },
+        ),
+      }),
+    },
+    noticedBy: ["revoked for a reason, and in time"],
+  }),
+  "does not ask for leases back": () => ({
+    mutation: { effects: (effects) => ({ ...effects, revoke: () => {} }) },
+    noticedBy: ["revoked for a reason, and in time"],
   }),
   "asks for a lease back twice": () => ({
     mutation: {

@@ -15,6 +15,7 @@ export interface ToldSwitch {
 /** Built from the journal alone, as a reader of the logs would. */
 export class Outlook {
   readonly states = new Map<ModelId, EngineStateKind>();
+  readonly sinceMs = new Map<ModelId, number>();
   /** By target. */
   readonly switches = new Map<ModelId, ToldSwitch>();
   finished = false;
@@ -29,6 +30,7 @@ export class Outlook {
       case "state changed":
         assert(this.states.get(entry.model) === entry.from, `the journal skips a state of ${entry.model}`);
         this.states.set(entry.model, entry.to.kind);
+        this.sinceMs.set(entry.model, entry.atMs);
         return;
       case "switch started":
         demand(!this.switches.has(entry.to), "switches are told to their end", () => `two switches to ${entry.to}`);

@@ -43,17 +43,24 @@ export class RequestRules {
     return request;
   }
 
-  onRevoke(lease: Lease): SimulatedRequest {
+  onRevoke(lease: Lease, failure: Failure): SimulatedRequest {
     const request = this.#view.clients.all.get(lease.waiter);
     const out = request?.phase === "running" && request.lease?.id === lease.id;
     demand(out, "revoked once", () => `lease ${lease.id} is revoked and not out`);
     demand(!request.revoked, "revoked once", () => `lease ${lease.id} is revoked twice`);
+    const dueMs = this.#revocationDueMs(request);
+    const due = dueMs !== null && dueMs <= this.#view.clock.nowMs;
+    const why = (): string => `lease ${lease.id} is revoked for ${failure.code}, due at ${dueMs} ms`;
+    demand(due, "revoked for a reason, and in time", why);
     return request;
   }
 
   afterEvent(): void {
     const [oldest] = this.#view.clients.waiting;
     if (oldest !== undefined) this.#waitedShortEnough(oldest);
+    for (const engine of this.#view.engines.all()) {
+      for (const request of this.#view.clients.running(engine.id)) if (!request.revoked) this.#runsInTime(request);
+    }
   }
 
   /** At the end of a run. */
@@ -62,6 +69,23 @@ export class RequestRules {
       const ended = phase !== "waiting" && phase !== "running";
       demand(ended, "ends exactly once", () => `#${plan.id} is ${phase} at the end`);
     }
+  }
+
+  #runsInTime(request: SimulatedRequest): void {
+    const dueMs = this.#revocationDueMs(request);
+    const late = dueMs !== null && this.#view.clock.nowMs > dueMs + this.#view.scenario.alarmLagMs;
+    const why = (): string => `#${request.plan.id} still runs, and was to be broken off at ${dueMs} ms`;
+    demand(!late, "revoked for a reason, and in time", why);
+  }
+
+  /** From when on the lease of a running request may and must be asked back; null when it may run on. */
+  #revocationDueMs(request: SimulatedRequest): number | null {
+    const { engines, outlook, scenario, shutdownAtMs } = this.#view;
+    const { model } = request.plan;
+    if (request.crashesBefore !== engines.get(model).crashes) return Number.NEGATIVE_INFINITY;
+    if (shutdownAtMs !== null) return shutdownAtMs + scenario.shutdown.timeoutMs;
+    if (outlook.states.get(model) !== "draining" || scenario.drainTimeoutMs === null) return null;
+    return (outlook.sinceMs.get(model) ?? 0) + scenario.drainTimeoutMs;
   }
 
   #waiting(waiter: WaiterId, what: string): SimulatedRequest {

@@ -16,6 +16,8 @@ export interface View {
   /** When the scheduler wants its alarm. */
   readonly alarmAtMs: number | null;
   readonly shuttingDown: boolean;
+  /** When the shutdown was asked for; null before. */
+  readonly shutdownAtMs: number | null;
 }
 
 /** The other engines that share a device with this one. */

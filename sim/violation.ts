@@ -11,6 +11,7 @@ export type Rule =
   | "put away only when drained"
   | "ends exactly once"
   | "revoked once"
+  | "revoked for a reason, and in time"
   | "waits no longer than the timeout"
   | "nobody starves"
   | "failed wake turns away"

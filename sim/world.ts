@@ -42,7 +42,7 @@ export class World implements View {
   readonly outlook: Outlook;
   readonly effects: Effects;
   alarmAtMs: number | null = null;
-  shuttingDown = false;
+  shutdownAtMs: number | null = null;
   readonly #trace: Trace;
   readonly #engineRules: EngineRules;
   readonly #requestRules: RequestRules;
@@ -82,7 +82,7 @@ export class World implements View {
 
   shutDown(): void {
     this.#note("shutdown", "");
-    this.shuttingDown = true;
+    this.shutdownAtMs = this.clock.nowMs;
     this.#events.onShutdown(this.scenario.shutdown.timeoutMs, this.clock.nowMs);
   }
 
@@ -101,6 +101,10 @@ export class World implements View {
   atEnd(): void {
     this.#shutdownRules.atEnd();
     this.#requestRules.atEnd();
+  }
+
+  get shuttingDown(): boolean {
+    return this.shutdownAtMs !== null;
   }
 
   get #events(): SchedulerEvents {
@@ -162,7 +166,7 @@ export class World implements View {
       },
       revoke: (lease, failure) => {
         this.#note(`→ revoke (${failure.code})`, lease.model, lease.waiter);
-        this.clients.revoked(this.#requestRules.onRevoke(lease));
+        this.clients.revoked(this.#requestRules.onRevoke(lease, failure));
       },
       alarmAt: (timeMs) => this.#setAlarm(timeMs),
       record: (entry) => this.#onRecord(entry),

@@ -1,7 +1,7 @@
 /** Several devices: what goes on side by side, and what may not pass what. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SchedulerOnStage } from "./scheduler-on-stage.ts";
+import { SchedulerOnStage } from "./testing/scheduler-on-stage.ts";
 
 const LEFT = { devices: ["0"] };
 const RIGHT = { devices: ["1"] };

@@ -1,7 +1,7 @@
 /** How a model makes room: the drain, its limits, the minimum stay, the sleep. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SchedulerOnStage } from "./scheduler-on-stage.ts";
+import { SchedulerOnStage } from "./testing/scheduler-on-stage.ts";
 import type { SleepLevel } from "./sleep-level.ts";
 
 const TWO = { models: { a: {}, b: {} } };
@@ -56,6 +56,29 @@ describe("a drain", () => {
     const stage = new SchedulerOnStage({ ...TWO, drainTimeoutMs: 3000 }).bringUp("a", 1).request("a", 2);
     stage.request("b", 3).abandon(3).told();
     assert.deepEqual(stage.pass(10_000).told(), []);
+    assert.equal(stage.alarmAtMs, null);
+  });
+
+  it("has a limit that counts no more once it has ended", () => {
+    const stage = new SchedulerOnStage({ ...TWO, drainTimeoutMs: 3000 }).bringUp("a", 1).request("a", 2);
+    stage
+      .request("b", 3)
+      .pass(1000)
+      .release(2)
+      .asleep("a")
+      .awake("b")
+      .release(3)
+      .request("a", 4)
+      .asleep("b")
+      .awake("a");
+    stage.told();
+    assert.equal(stage.alarmAtMs, null);
+    assert.deepEqual(stage.pass(10_000).told(), [], "the request in a's next stay is left alone");
+  });
+
+  it("has a limit that counts no more once its engine has died", () => {
+    const stage = new SchedulerOnStage({ ...TWO, drainTimeoutMs: 3000 }).bringUp("a", 1).request("a", 2);
+    stage.request("b", 3).crashed("a").stopped("a").awake("b").release(2, "failed").told();
     assert.equal(stage.alarmAtMs, null);
   });
 

@@ -1,7 +1,7 @@
 /** Sleeps, stops and wakes that fail, engines that die, and how the others go on. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SchedulerOnStage } from "./scheduler-on-stage.ts";
+import { SchedulerOnStage } from "./testing/scheduler-on-stage.ts";
 
 const THREE = { models: { a: {}, b: {}, c: {} } };
 

@@ -1,7 +1,7 @@
 /** What an operator's commands do in each state. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SchedulerOnStage } from "./scheduler-on-stage.ts";
+import { SchedulerOnStage } from "./testing/scheduler-on-stage.ts";
 
 const TWO = { models: { a: {}, b: {} } };
 

@@ -1,7 +1,7 @@
 /** Who is let in, who waits, for how long, and what a leaver does to a switch. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SchedulerOnStage } from "./scheduler-on-stage.ts";
+import { SchedulerOnStage } from "./testing/scheduler-on-stage.ts";
 
 const ONE_DEVICE = { models: { a: {}, b: {}, c: {} } };
 

@@ -1,15 +1,15 @@
 /** A scheduler whose effects are only written down: what the tests of this room look at. */
-import { assert } from "../base/assert.ts";
-import { failure, type Failure } from "../base/failure.ts";
-import type { Effects } from "./effects.ts";
-import type { JournalEntry } from "./journal.ts";
-import type { Lease, LeaseOutcome, WaiterId } from "./lease.ts";
-import type { DeviceId, ModelId } from "./model.ts";
-import { fifo } from "./policies/fifo.ts";
-import type { Policy } from "./policy.ts";
-import { Scheduler, type OperatorCommand } from "./scheduler.ts";
-import type { SleepLevel } from "./sleep-level.ts";
-import type { ModelSnapshot } from "./snapshot.ts";
+import { assert } from "../../base/assert.ts";
+import { failure, type Failure } from "../../base/failure.ts";
+import type { Effects } from "../effects.ts";
+import type { JournalEntry } from "../journal.ts";
+import type { Lease, LeaseOutcome, WaiterId } from "../lease.ts";
+import type { DeviceId, ModelId } from "../model.ts";
+import { fifo } from "../policies/fifo.ts";
+import type { Policy } from "../policy.ts";
+import { Scheduler, type OperatorCommand } from "../scheduler.ts";
+import type { SleepLevel } from "../sleep-level.ts";
+import type { ModelSnapshot } from "../snapshot.ts";
 
 /** What is on the stage; every duration in ms. */
 export interface StageOptions {
