@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Starts the stand-in engine: from the sources in a checkout, from the built file in a package.
 import { existsSync } from "node:fs";
-import { enableCompileCache } from "node:module";
+import module from "node:module";
 
 // Two processes start for every engine; with the compiled code kept from the last start, each takes half the time.
-enableCompileCache?.();
+module.enableCompileCache?.();
 
 const source = new URL("../src/mock-vllm/main.ts", import.meta.url);
 const built = new URL("../dist/mock-vllm.js", import.meta.url);

@@ -9,6 +9,7 @@ import { mkdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 import { assert } from "../base/assert.ts";
 import { defaultGpus, formatGpus, parseGpus } from "./gpus.ts";
 import type { Gpu } from "./gpus.ts";
@@ -80,6 +81,7 @@ export function defaultLedgerDir(): string {
 /** The shared ledger. Whoever opens it closes it. */
 export class Ledger implements Disposable {
   readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
 
   private constructor(db: DatabaseSync) {
     this.#db = db;
@@ -297,11 +299,19 @@ export class Ledger implements Disposable {
   }
 
   #rows(sql: string, ...values: (string | number)[]): Record<string, unknown>[] {
-    return this.#db.prepare(sql).all(...values);
+    return this.#statement(sql).all(...values);
   }
 
   #run(sql: string, ...values: (string | number)[]): void {
-    this.#db.prepare(sql).run(...values);
+    this.#statement(sql).run(...values);
+  }
+
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const made = this.#db.prepare(sql);
+    this.#statements.set(sql, made);
+    return made;
   }
 }
 
