@@ -88,6 +88,7 @@ describe("an operator", () => {
       stage.request("a", 2).stopped("a");
       assert.deepEqual(stage.told(), ["start a"]);
       assert.equal(stage.model("a").failuresInRow, 0);
+      assert.equal(stage.model("a").lastFailure?.code, "stopped_by_operator");
     });
   }
 

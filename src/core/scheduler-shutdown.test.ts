@@ -110,6 +110,7 @@ describe("a shutdown", () => {
     stage.stopFailed("a").told();
     stage.shutdown();
     assert.deepEqual(stage.told(), ["stop a"]);
+    assert.deepEqual(stage.pass(5000).told(), [], "the try that was planned is not made as well");
     assert.deepEqual(stage.stopped("a").told(), ["finished"]);
     assert.equal(stage.alarmAtMs, null);
   });
