@@ -37,6 +37,8 @@ export class EngineLink {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#ready.promise.catch(() => {});
+    // Whatever way this process ends by itself, EngineCore ends with it. Only a SIGKILL leaves it behind.
+    process.once("exit", () => this.#child.kill("SIGKILL"));
     this.#child.on("message", (message: CoreMessage) => {
       onState(message.state);
       if (message.kind === "ready") return this.#ready.resolve(message);

@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import path from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { faultTable } from "./faults.ts";
 import { createListener, keepAliveOf } from "./http/listener.ts";
 import { processIdentity } from "./process-identity.ts";
+import { settingTable, variableOf } from "./settings.ts";
 import { eventually, MockMachine } from "./started-mock.ts";
 
 const anyFlags = [
@@ -86,6 +91,48 @@ test("an address in use ends the start with a message and code 1", async () => {
   const second = await machine.start({ port: Number(new URL(first.url).port), ready: false });
   assert.deepEqual(await second.exit, { code: 1, signal: null });
   assert.match(second.log, /OSError: \[Errno 98\] Address already in use/);
+});
+
+test("of two starts that take the same port before either listens, one serves and the other leaves nothing behind", async () => {
+  await using machine = new MockMachine({ MOCK_VLLM_LOAD_MS: "300", MOCK_VLLM_GPUS: "0:24GiB,1:24GiB" });
+  const port = await freePort();
+  const [first, second] = await Promise.all(
+    ["0", "1"].map((gpu) => machine.start({ port, env: { CUDA_VISIBLE_DEVICES: gpu }, ready: false })),
+  );
+  assert.ok(first !== undefined && second !== undefined);
+  assert.equal((await Promise.race([first.exit, second.exit])).code, 1);
+  const [loser, winner] = first.child.exitCode === null ? [second, first] : [first, second];
+  assert.match(loser.log, /Address already in use/);
+  await winner.ready();
+  const pids = async (): Promise<string> =>
+    (await machine.run(["nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader"])).out.trim();
+  await eventually("the loser's EngineCore to be gone", async () => (await pids()) === String(winner.corePid));
+});
+
+test("a full disk under its output does not disturb it", async () => {
+  await using machine = new MockMachine();
+  const port = await freePort();
+  const full = openSync("/dev/full", "w");
+  const launcher = fileURLToPath(new URL("../../bin/mock-vllm.js", import.meta.url));
+  const words = ["serve", "m", "--host", "127.0.0.1", "--port", String(port), "--enable-sleep-mode"];
+  const child = spawn(process.execPath, [launcher, ...words], { env: machine.env, stdio: ["ignore", full, full] });
+  closeSync(full);
+  const exit = once(child, "exit");
+  try {
+    const url = `http://127.0.0.1:${port}`;
+    const post = (target: string): Promise<Response> => fetch(url + target, { method: "POST" });
+    await eventually("health", () =>
+      fetch(`${url}/health`).then(
+        (answer) => answer.ok,
+        () => false,
+      ),
+    );
+    assert.equal((await post("/sleep")).status, 200);
+    assert.equal((await post("/wake_up")).status, 200);
+  } finally {
+    child.kill("SIGTERM");
+  }
+  assert.deepEqual(await exit, [0, null]);
 });
 
 test("EngineCore is a child of its own name in the same process group", async () => {
@@ -226,6 +273,14 @@ test("a command that makes no sense ends with code 2 and says what was expected"
   assert.equal(gpus.code, 2);
   assert.match(gpus.err, /MOCK_VLLM_GPUS: expected a list such as 0:24GiB,1:24GiB, found "foo"/);
   assert.match((await machine.run(["fly"])).err, /expected serve, .* found "fly"/);
+});
+
+test("the documentation names every setting and every fault", () => {
+  const text = readFileSync(new URL("../../docs/MOCK-VLLM.md", import.meta.url), "utf8");
+  for (const { name } of Object.values(settingTable)) {
+    assert.ok(text.includes(`--mock-${name}`) && text.includes(variableOf(name)), name);
+  }
+  for (const name of Object.keys(faultTable)) assert.ok(text.includes(`\`${name}\``), name);
 });
 
 test("help lists every setting and every fault, and the version is the one it behaves like", async () => {

@@ -37,10 +37,8 @@ const units: Readonly<Record<string, string>> = {
 
 /** Prints what was asked for; without a query, all GPUs and processes. Throws `UsageError` for a query it does not know. */
 export function nvidiaSmi(words: readonly string[]): void {
-  using ledger = Ledger.open(readSettings(new Map(), process.env).ledgerDir ?? defaultLedgerDir(), {
-    gpus: undefined,
-    hostMemoryBytes: undefined,
-  });
+  const settings = readSettings(new Map(), process.env);
+  using ledger = Ledger.open(settings.ledgerDir ?? defaultLedgerDir(), settings);
   process.stdout.write(answer(words, ledger.snapshot()));
 }
 

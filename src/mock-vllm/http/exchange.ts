@@ -54,6 +54,10 @@ export class Exchange {
   /** Reads the body as a JSON object; throws vLLM's 400 for anything else. */
   async readJson(): Promise<JsonObject> {
     const body = await this.readBody();
+    const contentType = this.request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
+    if (this.logged !== undefined && contentType !== "application/json") {
+      throw invalidBody("[\"Unsupported Media Type: Only 'application/json' is allowed\"]");
+    }
     let json: unknown;
     try {
       json = JSON.parse(body.toString());
@@ -106,7 +110,8 @@ export class Exchange {
     const id = this.request.headers["x-request-id"];
     const echo = this.services.args.requestIdHeaders && typeof id === "string" ? { "x-request-id": id } : {};
     // Said here, or Node adds a Keep-Alive header with the time limit, which uvicorn does not give away.
-    return { server: "uvicorn", connection: "keep-alive", ...echo };
+    const staysOpen = this.request.httpVersion === "1.1" && this.request.headers.connection?.toLowerCase() !== "close";
+    return { server: "uvicorn", connection: staysOpen ? "keep-alive" : "close", ...echo };
   }
 
   #stampFirst(): void {

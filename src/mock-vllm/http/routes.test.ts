@@ -241,6 +241,12 @@ test("an unknown model, a broken body and missing fields get vLLM's errors", asy
   });
   assert.equal(broken.status, 400);
   assert.match(await broken.text(), /JSON decode error/);
+  const unlabelled = await mock.fetch("/v1/chat/completions", {
+    method: "POST",
+    body: JSON.stringify({ messages: hello }),
+  });
+  assert.equal(unlabelled.status, 400);
+  assert.match(await unlabelled.text(), /Only 'application\/json' is allowed/);
   await json("/v1/chat/completions", { model: "qwen" }, 400);
   await json("/v1/completions", { model: "qwen" }, 400);
   await json("/v1/embeddings", { model: "qwen" }, 400);
@@ -259,6 +265,15 @@ test("the models are listed under all served names", async () => {
       ["alias", "Qwen/Qwen3-0.6B", 4096],
     ],
   );
+});
+
+test("a connection is closed when the client wants it closed", async () => {
+  const answer = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    http.get(`${mock.url}/health`, { agent: false, headers: { connection: "close" } }, resolve).on("error", reject);
+  });
+  assert.equal(answer.headers.connection, "close");
+  answer.resume();
+  await new Promise((resolve) => answer.socket.once("close", resolve));
 });
 
 test("a request id is echoed", async () => {
