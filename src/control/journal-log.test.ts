@@ -105,7 +105,7 @@ describe("the journal in the log", () => {
   });
 
   it("has an event of its own for every state an engine can come to", () => {
-    const names = [
+    const events = [
       stateChange("stopped", { kind: "starting" }),
       stateChange("starting", { kind: "awake" }),
       stateChange("awake", { kind: "draining", to: 1 }),
@@ -115,8 +115,10 @@ describe("the journal in the log", () => {
       stateChange("awake", { kind: "stopping", because: null }),
       stateChange("stopping", { kind: "stopped" }),
       stateChange("stopping", { kind: "failed", failure: broken, retryAtMs: 0 }),
-    ].map((one) => one.event);
-    equal(new Set(names).size, names.length);
+    ];
+    equal(new Set(events.map((one) => one.event)).size, events.length);
+    // A second `level` in a line would stand for the severity.
+    for (const { fields } of events) for (const name of ["level", "time", "event"]) equal(name in fields, false);
   });
 });
 

@@ -13,13 +13,13 @@ export function stateEvent(entry: Extract<JournalEntry, { kind: "state changed" 
       if (from === "draining") return { level: "info", event: "drain called off", fields: { model, took_ms } };
       return { level: "info", event: "model awake", fields: { model, after: from, took_ms } };
     case "draining":
-      return { level: "debug", event: "model draining", fields: { model, level: to.to } };
+      return { level: "debug", event: "model draining", fields: { model, sleep_level: to.to } };
     case "falling asleep":
-      return { level: "debug", event: "model falling asleep", fields: { model, level: to.to } };
+      return { level: "debug", event: "model falling asleep", fields: { model, sleep_level: to.to } };
     case "asleep":
-      return { level: "info", event: "model asleep", fields: { model, level: to.level, took_ms } };
+      return { level: "info", event: "model asleep", fields: { model, sleep_level: to.level, took_ms } };
     case "waking":
-      return { level: "debug", event: "model waking", fields: { model, level: to.from } };
+      return { level: "debug", event: "model waking", fields: { model, sleep_level: to.from } };
     case "stopping": {
       if (to.because === null) return { level: "info", event: "engine stopping", fields: { model, during: from } };
       // The failure itself has an event of its own, with the engine's output.

@@ -280,7 +280,7 @@ export class EngineSupervisor {
     }
     const proof = await this.#proveSleep(life);
     if (proof.kind !== "not freed") {
-      this.#world.log.debug("sleep proved", { model: this.#spec.name, level, proof });
+      this.#world.log.debug("sleep proved", { model: this.#spec.name, sleep_level: level, proof });
       return null;
     }
     return failure(
