@@ -35,8 +35,11 @@ export class ProgressRules {
     demand(left === 0, "failed wake turns away", () => `${left} still wait for ${model} though its wake has failed`);
   }
 
-  onSwitchStarted(victims: readonly ModelId[]): void {
+  /** Before it is counted among the switches under way. */
+  onSwitchStarted(target: ModelId, victims: readonly ModelId[]): void {
     const { scenario, clock, engines } = this.#view;
+    const free = this.#isFree(engines.get(target));
+    demand(free, "one transition a device", () => `a switch to ${target} starts while others change on its devices`);
     for (const id of victims) {
       const stayMs = clock.nowMs - engines.get(id).upSinceMs;
       demand(stayMs >= scenario.minActiveMs, "minimum stay", () => `${id} must leave after ${stayMs} ms`);

@@ -178,8 +178,8 @@ export class World implements View {
   }
 
   #onRecord(entry: JournalEntry): void {
+    if (entry.kind === "switch started") this.#progressRules.onSwitchStarted(entry.to, entry.from);
     this.outlook.read(entry);
-    if (entry.kind === "switch started") this.#progressRules.onSwitchStarted(entry.from);
     if (entry.kind !== "state changed") return;
     const state = entry.to.kind;
     if (state !== "stopped" && state !== "stopping" && state !== "failed") this.engines.entered(entry.model, state);

@@ -36,6 +36,23 @@ describe("a model on two devices", () => {
     assert.deepEqual(stage.asleep("l").told(), ["start wide"]);
   });
 
+  it("has nobody drained for it while one of those who must leave drains for an operator already", () => {
+    const stage = new SchedulerOnStage({ models: { l: LEFT, r: RIGHT, wide: WIDE } }).bringUp("l", 1).bringUp("r", 2);
+    stage.request("r", 3).operator("r", "sleep");
+    stage.request("wide", 4).request("l", 5);
+    assert.deepEqual(stage.told(), ["grant 3", "grant 5"]);
+    stage.release(3).asleep("r").release(5);
+    assert.deepEqual(stage.told(), ["sleep r 1", "sleep l 1"]);
+  });
+
+  it("does not begin to leave while something else changes on its other device", () => {
+    const models = { l: LEFT, r: RIGHT, wide: WIDE };
+    const stage = new SchedulerOnStage({ models }).bringToSleep("r", 1).bringUp("wide", 2).crashed("r").request("l", 3);
+    assert.deepEqual(stage.told(), ["stop r"]);
+    assert.equal(stage.state("wide"), "awake");
+    assert.deepEqual(stage.stopped("r").told(), ["sleep wide 1"]);
+  });
+
   it("opens the gates of all it had drained when nobody wants it any more", () => {
     const stage = new SchedulerOnStage({ models: { l: LEFT, r: RIGHT, wide: WIDE } }).bringUp("l", 1).bringUp("r", 2);
     stage.request("r", 3).request("wide", 4).request("l", 5).request("r", 6).told();
