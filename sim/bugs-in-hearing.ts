@@ -73,7 +73,7 @@ export const BUGS_IN_HEARING: KnownBugs = {
     mutation: {
       events: (events) => ({ ...events, onStopFailed: (model, _reason, nowMs) => events.onStopped(model, nowMs) }),
     },
-    noticedBy: ["one model a device", "order fits the engine", "shutdown leaves nothing"],
+    noticedBy: ["one transition a device", "one model a device", "order fits the engine", "shutdown leaves nothing"],
   }),
   "takes a failed sleep for a good one": () => ({
     mutation: {

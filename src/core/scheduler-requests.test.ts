@@ -168,6 +168,7 @@ describe("a client that goes away", () => {
   it("leaves a draining switch alone when others wait for its target", () => {
     const stage = new SchedulerOnStage(ONE_DEVICE).bringUp("a", 1).request("a", 2).request("b", 3, 4).abandon(3);
     assert.equal(stage.state("a"), "draining");
+    assert.equal(stage.entries("switch cancelled").length, 0);
     stage.release(2).asleep("a").awake("b");
     assert.deepEqual(stage.told(), ["grant 2", "sleep a 1", "start b", "grant 4"]);
   });
