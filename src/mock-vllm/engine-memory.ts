@@ -1,7 +1,8 @@
 /** What one engine holds in the ledger, and what is left of its weights and KV cache through sleep and wake. */
 import { assert } from "../base/assert.ts";
 import type { Gpu } from "./gpus.ts";
-import type { Device, HoldResult, Ledger } from "./ledger.ts";
+import type { Device } from "./ledger-entries.ts";
+import type { HoldResult, Ledger } from "./ledger.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 

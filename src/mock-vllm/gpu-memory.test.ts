@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LedgerSnapshot } from "./ledger.ts";
+import type { LedgerSnapshot } from "./ledger-entries.ts";
 import { gibBytes } from "./quantity.ts";
 import { eventually, MockMachine } from "./started-mock.ts";
 

@@ -1,6 +1,6 @@
 /** `mock-vllm ledger`: what the pretend machine has, who holds what, and whether anyone ever asked for too much. */
 import { defaultLedgerDir, Ledger } from "./ledger.ts";
-import type { DeviceState, Holding } from "./ledger.ts";
+import type { DeviceState, Holding } from "./ledger-entries.ts";
 import { formatBytes } from "./quantity.ts";
 import { readSettings } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";

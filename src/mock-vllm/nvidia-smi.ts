@@ -1,7 +1,7 @@
 /** `mock-vllm nvidia-smi`: the ledger in the shape of nvidia-smi's two CSV queries. */
 import { gpuUuid } from "./gpus.ts";
 import { defaultLedgerDir, Ledger } from "./ledger.ts";
-import type { DeviceState, Holding, LedgerSnapshot } from "./ledger.ts";
+import type { DeviceState, Holding, LedgerSnapshot } from "./ledger-entries.ts";
 import { formatBytes } from "./quantity.ts";
 import { readSettings } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
