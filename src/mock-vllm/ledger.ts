@@ -19,6 +19,8 @@ import type { ProcessIdentity } from "./process-identity.ts";
 import { formatBytes } from "./quantity.ts";
 import { UsageError } from "./usage-error.ts";
 
+export type { LedgerSnapshot };
+
 /** The answer to a wish: granted, or the first device where it did not fit. */
 export type HoldResult =
   | { readonly granted: true }
