@@ -1,6 +1,9 @@
 import { deepEqual, equal, match } from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { REDACTED } from "../base/redact.ts";
@@ -102,18 +105,20 @@ describe("the form of the log", () => {
 
 describe("the log on stderr", () => {
   const logModule = JSON.stringify(new URL("log.ts", import.meta.url).href);
-  const child = (code: string) => {
-    const script = `const { createLog } = await import(${logModule}); const log = createLog({ level: "info", form: "json" }); ${code}`;
-    return spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "pipe"] });
-  };
+  const script = (code: string): readonly string[] => [
+    "--input-type=module",
+    "-e",
+    `const { createLog } = await import(${logModule}); const log = createLog({ level: "info", form: "json" }); ${code}`,
+  ];
+  const child = (code: string) => spawn(process.execPath, script(code), { stdio: ["ignore", "pipe", "pipe"] });
 
   it("is whole even when the process ends at once", async () => {
     const { stderr } = child(
-      'for (let index = 0; index < 1000; index += 1) log.info("tick", { index }); process.exit(0);',
+      'for (let index = 0; index < 5000; index += 1) log.info("tick", { index }); process.exit(0);',
     );
     const lines = (await text(stderr)).trimEnd().split("\n");
-    equal(lines.length, 1000);
-    equal((JSON.parse(lines.at(-1) ?? "") as { index: number }).index, 999);
+    equal(lines.length, 5000);
+    equal((JSON.parse(lines.at(-1) ?? "") as { index: number }).index, 4999);
   });
 
   it("does not end the process when nobody reads it any more", async () => {
@@ -130,13 +135,64 @@ describe("the log on stderr", () => {
     equal(await rest, "alive");
   });
 
-  it("does not hold up the process when its reader stops reading", async () => {
+  it("does not end the process when the disk that it goes to is full", { skip: !existsSync("/dev/full") }, () => {
+    const full = openSync("/dev/full", "w");
+    const code =
+      'log.info("tick"); setTimeout(() => { log.info("tock"); log.flush(); process.stdout.write("alive"); }, 50);';
+    const { status, stdout } = spawnSync(process.execPath, script(code), { stdio: ["ignore", "pipe", full] });
+    closeSync(full);
+    equal(status, 0);
+    equal(stdout.toString(), "alive");
+  });
+
+  it("writes into a file in turn with whatever else goes there", () => {
+    const folder = mkdtempSync(join(tmpdir(), "llmux-log-"));
+    const path = join(folder, "all.log");
+    const file = openSync(path, "w");
+    const code = 'log.info("one"); process.stdout.write("two\\n"); log.info("three");';
+    spawnSync(process.execPath, script(code), { stdio: ["ignore", file, file] });
+    closeSync(file);
+    const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+    rmSync(folder, { recursive: true });
+    deepEqual(
+      lines.map((line) => /one|two|three/.exec(line)?.[0]),
+      ["one", "two", "three"],
+    );
+  });
+
+  const stalling = { skip: process.platform === "linux" ? false : "only Linux can open a pipe anew" };
+  it("neither holds up the process nor its end when its reader stops reading", stalling, async () => {
     const writer = child(`
       const filler = "x".repeat(1000);
       for (let index = 0; index < 20_000; index += 1) log.info("tick", { filler });
-      setTimeout(() => { process.stdout.write("alive"); process.kill(process.pid, "SIGKILL"); }, 50);
+      setTimeout(() => process.stdout.write("alive"), 50);
     `);
-    writer.stderr.pause();
+    const code = once(writer, "exit");
     equal(await text(writer.stdout), "alive");
+    deepEqual(await code, [0, null]);
+  });
+
+  it("says how many events were lost once its reader goes on", stalling, async () => {
+    const writer = child(`
+      const filler = "x".repeat(1000);
+      for (let index = 0; index < 20_000; index += 1) log.info("tick", { filler });
+      process.stdout.write("full");
+      const timer = setInterval(() => log.info("tock"), 20);
+      process.on("SIGTERM", () => clearInterval(timer));
+    `);
+    await once(writer.stdout, "data");
+    let out = "";
+    for await (const piece of writer.stderr.setEncoding("utf8") as AsyncIterable<string>) {
+      out += piece;
+      if (out.includes('"log events lost"')) writer.kill("SIGTERM");
+    }
+    const events = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { event: string; count?: number });
+    const written = events.filter(({ event }) => event === "tick").length;
+    const lost = events.reduce((sum, { event, count = 0 }) => sum + (event === "log events lost" ? count : 0), 0);
+    equal(lost > 0, true);
+    equal(written + lost >= 20_000, true);
   });
 });

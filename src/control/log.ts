@@ -3,10 +3,8 @@ import { pino } from "pino";
 import { describeError } from "../base/failure.ts";
 import { isSecretName, REDACTED, redactCommand, redactEnvironment, redactText } from "../base/redact.ts";
 import type { Log, LogFields } from "../ports/log.ts";
+import { LineWriter } from "./line-writer.ts";
 import { readableLine } from "./log-line.ts";
-
-/** What is kept in memory for a reader of stderr that does not read, in bytes; past it events are dropped, not waited for. */
-const BUFFER_BYTES_MAX = 8 * 1024 * 1024;
 
 /** How deep fields are looked through for secrets; what lies deeper is left out. */
 const DEPTH_MAX = 5;
@@ -25,14 +23,11 @@ export interface ClosableLog extends Log {
   flush(): void;
 }
 
-/** Makes a log. Write errors (a full disk, a closed pipe) cost events and nothing else. */
+/** Makes a log. What cannot be written (a full disk, a closed pipe, a reader that stalls) costs events and nothing else. */
 export function createLog(options: LogOptions): ClosableLog {
-  const destination = options.write === undefined ? stderrDestination() : { write: options.write, flushSync() {} };
+  const writer = options.write === undefined ? stderrWriter() : null;
+  const writeLines = options.write ?? ((lines: string) => writer?.write(lines));
   const colour = options.form === "readable in colour";
-  const stream =
-    options.form === "json"
-      ? destination
-      : { write: (line: string) => destination.write(readableLine(JSON.parse(line) as LogFields, colour)) };
   const logger = pino(
     {
       level: options.level,
@@ -40,10 +35,16 @@ export function createLog(options: LogOptions): ClosableLog {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    stream,
+    {
+      write(line: string) {
+        writeLines(options.form === "json" ? line : readableLine(JSON.parse(line) as LogFields, colour));
+      },
+    },
   );
   const write = (level: LogOptions["level"], event: string, fields: LogFields): void => {
     if (!logger.isLevelEnabled(level)) return;
+    const lost = writer?.takeDropped() ?? 0;
+    if (lost > 0) logger.warn({ event: "log events lost", count: lost });
     logger[level]({ event, ...(shown(fields, 0) as LogFields) });
   };
   return {
@@ -51,13 +52,7 @@ export function createLog(options: LogOptions): ClosableLog {
     info: (event, fields = {}) => write("info", event, fields),
     warn: (event, fields = {}) => write("warn", event, fields),
     error: (event, fields = {}) => write("error", event, fields),
-    flush() {
-      try {
-        destination.flushSync();
-      } catch {
-        // Nobody reads it any more.
-      }
-    },
+    flush: () => writer?.flush(),
   };
 }
 
@@ -71,11 +66,11 @@ export function logFormFor(
   return plain ? "readable" : "readable in colour";
 }
 
-function stderrDestination() {
-  // Not synchronous: whoever has our stderr in a pipe and stops reading it must not stop the gateway.
-  const destination = pino.destination({ dest: 2, sync: false, maxLength: BUFFER_BYTES_MAX });
-  destination.on("error", () => {});
-  return destination;
+/** What is left when the process ends is written out then. */
+function stderrWriter(): LineWriter {
+  const writer = new LineWriter(process.stderr.fd);
+  process.once("exit", () => writer.flush());
+  return writer;
 }
 
 /** The value with every secret in it replaced, and errors turned into their messages. */
