@@ -16,6 +16,8 @@ export interface SchedulerParts {
   readonly admission: Admission;
   readonly switches: Switches;
   readonly timers: Timers;
+  /** The time for which the one alarm outside is set. */
+  readonly armedAtMs: number | null;
 }
 
 /** Throws `AssertionError` when something does not hold. */
@@ -28,6 +30,7 @@ export function assertInvariants(parts: SchedulerParts): void {
     leases += record.leases.size;
     waiting += record.queue.length;
   }
+  assert(parts.timers.nextAtMs === parts.armedAtMs, "the alarm is set for another time than the next one's");
   assert(waiting === parts.admission.waiting, "a waiter is in no queue");
   assert(leases <= parts.admission.leasesOut, "a lease has no owner");
   if (parts.phase === "running") return;

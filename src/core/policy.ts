@@ -34,7 +34,11 @@ export interface PolicyView {
 
 /** What a policy says. After a switch it is asked again at once, since another device may be free for another one. */
 export type Decision =
-  | { readonly kind: "stay"; /** Ask again then, at the latest. */ readonly askAgainAtMs: number | null }
+  | {
+      readonly kind: "stay";
+      /** Ask again then, at the latest; later than now. */
+      readonly askAgainAtMs: number | null;
+    }
   | { readonly kind: "switch"; readonly to: ModelId; /** For the journal, in words. */ readonly because: string };
 
 /** Decides from the view alone: no clock, no timer, no memory of its own. */

@@ -29,6 +29,7 @@ describe("a stop that fails", () => {
     stage.pass(16_000).stopped("a");
     assert.deepEqual(stage.told(), ["stop a", "start b"]);
     assert.equal(stage.entries("stop failed").length, 4);
+    assert.equal(stage.model("a").lastFailure?.code, "stop_failed");
   });
 
   it("is counted anew the next time", () => {

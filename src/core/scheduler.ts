@@ -250,6 +250,7 @@ export class Scheduler {
       admission: this.#admission,
       switches: this.#switches,
       timers: this.#timers,
+      armedAtMs: this.#armedAtMs,
     });
   }
 
@@ -278,6 +279,10 @@ export class Scheduler {
         continue;
       }
       if (decision.askAgainAtMs !== null) {
+        assert(
+          decision.askAgainAtMs > nowMs,
+          `the policy wants to be asked again at ${decision.askAgainAtMs}, and it is ${nowMs}`,
+        );
         // Every alarm ends with this question, so this one has nothing to do itself.
         this.#policyTimer = this.#timers.add(decision.askAgainAtMs, () => {});
       }
