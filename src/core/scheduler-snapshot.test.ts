@@ -143,6 +143,7 @@ describe("the journal", () => {
     const stage = new SchedulerOnStage({ ...TWO, requestTimeoutMs: 1000 }).request("a", 1, 2, 3).pass(400).abandon(2);
     stage.request("a", 4).pass(600).awake("a").release(4, "failed").shutdown().request("b", 5);
     const told = stage.journal.flatMap((entry) => {
+      if (entry.kind === "request queued") return `${entry.waiter} queued as number ${entry.depth}`;
       if (entry.kind === "request granted") return `${entry.waiter} granted after ${entry.waitedMs}`;
       if (entry.kind === "request refused") return `${entry.waiter} ${entry.failure.code} after ${entry.waitedMs}`;
       if (entry.kind === "request abandoned") return `${entry.waiter} abandoned after ${entry.waitedMs}`;
@@ -150,9 +151,13 @@ describe("the journal", () => {
     });
     assert.deepEqual(told.toSorted(), [
       "1 queue_timeout after 1000",
+      "1 queued as number 1",
       "2 abandoned after 400",
+      "2 queued as number 2",
       "3 queue_timeout after 1000",
+      "3 queued as number 3",
       "4 granted after 600",
+      "4 queued as number 3",
       "5 shutting_down after 0",
     ]);
   });
