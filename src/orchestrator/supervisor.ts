@@ -81,6 +81,9 @@ interface Operation {
 /** Lines of output in an operator's hands when a start fails. */
 const LAST_OUTPUT_LINES = 30;
 
+/** Lines of output in which the cause is looked for: below a worker's error stand the tracebacks of those who waited for it. */
+const CAUSE_LINES = 200;
+
 /** A dying engine breaks its connections a moment before the system tells us of its end. */
 const EXIT_NEWS_MS = 250;
 
@@ -130,7 +133,7 @@ export class EngineSupervisor {
   wake(from: LiveSleepLevel): void {
     this.#begin("wake", async (signal) => {
       const life = this.#living();
-      const failed = await this.#control.wake(life.connection.origin, from, signal);
+      const failed = await this.#control.wake(life.connection, from, signal);
       if (failed !== null) await this.#awaitExitNews(life);
       return () => (failed === null ? this.#answers.awake() : this.#answers.wakeFailed(failed));
     });
@@ -263,7 +266,7 @@ export class EngineSupervisor {
 
   #startFailure(what: string): Failure {
     const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
-    const cause = likelyCause(lastOutput);
+    const cause = likelyCause(this.#output.lastLines(CAUSE_LINES));
     const said = cause === "" ? "it printed nothing" : `its output ends with: ${cause}`;
     return failure("start_failed", `the engine of ${this.#spec.name} ${what}; ${said}`, { lastOutput });
   }
@@ -273,7 +276,7 @@ export class EngineSupervisor {
   async #sleep(level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
     const life = this.#living();
     this.#output.sync();
-    const failed = await this.#control.sleep(life.connection.origin, level, signal);
+    const failed = await this.#control.sleep(life.connection, level, signal);
     if (failed !== null) {
       await this.#awaitExitNews(life);
       return failed;
