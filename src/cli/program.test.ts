@@ -2,7 +2,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
@@ -105,6 +105,14 @@ async function llmux(...args: readonly string[]) {
   const { output, ended } = start(...args);
   const code = await ended;
   return { code, ...output };
+}
+
+/** Copies the launcher to where it finds nothing to start. */
+function copyTo(name: string): string {
+  const copy = join(folder, name, "bin", "llmux.mjs");
+  mkdirSync(dirname(copy), { recursive: true });
+  copyFileSync(LAUNCHER, copy);
+  return copy;
 }
 
 async function launched(...args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
@@ -314,18 +322,17 @@ describe("llmux schema", () => {
 });
 
 describe("the launcher", () => {
-  it("says which Node is needed when this one runs no TypeScript and nothing was built", async (test) => {
-    if (existsSync(new URL("../../dist/llmux.js", import.meta.url))) return test.skip("there is a build");
-    const { code, stderr } = await launched("--no-strip-types", LAUNCHER, "--version");
+  it("says which Node is needed when this one runs no TypeScript and nothing was built", async () => {
+    const copy = copyTo("checkout");
+    mkdirSync(join(folder, "checkout", "src"));
+    writeFileSync(join(folder, "checkout", "src", "main.ts"), "");
+    const { code, stderr } = await launched("--no-strip-types", copy, "--version");
     equal(code, 1);
     match(stderr, /^llmux: expected Node 22\.18 or later, .*; found Node \d+\.\d+\.\d+ and no build\n$/);
   });
 
   it("says so when what it should start is not there", async () => {
-    const copy = join(folder, "bin", "llmux.mjs");
-    mkdirSync(dirname(copy), { recursive: true });
-    copyFileSync(LAUNCHER, copy);
-    const { code, stderr } = await launched(copy, "--version");
+    const { code, stderr } = await launched(copyTo("package"), "--version");
     equal(code, 1);
     match(stderr, /^llmux: expected a built dist\/llmux\.js beside it: the package is not complete/);
   });
