@@ -32,7 +32,7 @@ describe("the journal in the log", () => {
     deepEqual(event({ kind: "switch started", from: [], to: "b", because: "it waits" }), {
       level: "info",
       event: "switch started",
-      fields: { from: "none", to: "b", because: "it waits" },
+      fields: { from: "idle", to: "b", because: "it waits" },
     });
   });
 

@@ -4,6 +4,7 @@ import type { EngineStateKind } from "../core/engine-state.ts";
 import type { JournalEntry } from "../core/journal.ts";
 import type { ModelId } from "../core/model.ts";
 import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
+import { fromLabel } from "../core/switch.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import { ActiveTimes } from "./active-times.ts";
 
@@ -23,9 +24,6 @@ export interface MetricsPage {
   readonly contentType: string;
   readonly body: string;
 }
-
-/** How `from` is named when nobody had to leave: dashboards know this word. */
-const FROM_NOBODY = "idle";
 
 /** Victims are combinations of models; past this many of them the further ones are counted as `FROM_SEVERAL`. */
 const FROM_LABELS_MAX = 500;
@@ -141,7 +139,7 @@ export class Metrics {
   }
 
   #sides({ from, to }: { readonly from: readonly ModelId[]; readonly to: ModelId }): { from: string; to: ModelId } {
-    const label = from.length === 0 ? FROM_NOBODY : from.toSorted().join("+");
+    const label = fromLabel(from.toSorted());
     if (from.length > 1 && !this.#fromLabels.has(label)) {
       if (this.#fromLabels.size >= FROM_LABELS_MAX) return { from: FROM_SEVERAL, to };
       this.#fromLabels.add(label);

@@ -19,7 +19,7 @@ export interface Switch {
   drainedAtMs: number | null;
 }
 
-/** How metrics and logs name the side that leaves: the victims, or "none" when the devices were empty. */
+/** How metrics and logs name the side that leaves: the victims, or "idle" when nobody had to leave: dashboards know this word. */
 export function fromLabel(victims: readonly ModelId[]): string {
-  return victims.length === 0 ? "none" : victims.join("+");
+  return victims.length === 0 ? "idle" : victims.join("+");
 }

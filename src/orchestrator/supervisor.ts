@@ -344,7 +344,12 @@ export class EngineSupervisor {
     this.#output.end();
     this.#world.records.remove(this.#spec.name);
     await life.connection.dispatcher.destroy();
-    this.#world.log.info("engine ended", { model: this.#spec.name, pid: life.process.pid, ...life.exit });
+    this.#world.log.info("engine ended", {
+      model: this.#spec.name,
+      pid: life.process.pid,
+      exit_code: life.exit?.exitCode ?? null,
+      signal: life.exit?.signal ?? null,
+    });
   }
 
   #onExit(life: Life, status: ExitStatus): void {
