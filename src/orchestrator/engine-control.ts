@@ -2,6 +2,7 @@
 import { describeError, failure, type Failure, type FailureCode } from "../base/failure.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
 import { IS_SLEEPING_PATH, parseIsSleeping, sleepSteps, wakeSteps, type ControlStep } from "../engines/vllm.ts";
+import type { EngineConnection } from "../ports/engine-directory.ts";
 import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
 
@@ -30,24 +31,24 @@ export class EngineControl {
     this.#log = log;
   }
 
-  sleep(origin: string, level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
-    return this.#runSteps(sleepSteps(level), origin, "sleep_failed", signal);
+  sleep(engine: EngineConnection, level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+    return this.#runSteps(sleepSteps(level), engine, "sleep_failed", signal);
   }
 
   /** Wakes in the safe order and then asks the engine whether it is awake: a 200 alone proves little. */
-  async wake(origin: string, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
-    const failed = await this.#runSteps(wakeSteps(from), origin, "wake_failed", signal);
-    return failed ?? (await this.#checkAwake(origin, signal));
+  async wake(engine: EngineConnection, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+    const failed = await this.#runSteps(wakeSteps(from), engine, "wake_failed", signal);
+    return failed ?? (await this.#checkAwake(engine, signal));
   }
 
   async #runSteps(
     steps: readonly ControlStep[],
-    origin: string,
+    engine: EngineConnection,
     code: FailureCode,
     signal: AbortSignal,
   ): Promise<Failure | null> {
     for (const step of steps) {
-      const failed = await this.#runStep(step, origin, code, signal);
+      const failed = await this.#runStep(step, engine, code, signal);
       if (failed === null) continue;
       if (!step.optional) return failed;
       this.#log.warn("optional engine call failed", { model: this.#model, path: step.path, reason: failed.message });
@@ -55,9 +56,15 @@ export class EngineControl {
     return null;
   }
 
-  async #runStep(step: ControlStep, origin: string, code: FailureCode, signal: AbortSignal): Promise<Failure | null> {
+  async #runStep(
+    step: ControlStep,
+    engine: EngineConnection,
+    code: FailureCode,
+    signal: AbortSignal,
+  ): Promise<Failure | null> {
     const timeoutMs = this.#limitsMs[step.limit];
-    const call = { method: "POST", url: origin + step.path, json: step.json, timeoutMs, signal } as const;
+    const { origin, dispatcher: over } = engine;
+    const call = { method: "POST", url: origin + step.path, json: step.json, timeoutMs, signal, over } as const;
     try {
       const answer = await this.#http.call(call);
       if (answer.status === 200) return null;
@@ -71,10 +78,11 @@ export class EngineControl {
     }
   }
 
-  async #checkAwake(origin: string, signal: AbortSignal): Promise<Failure | null> {
+  async #checkAwake(engine: EngineConnection, signal: AbortSignal): Promise<Failure | null> {
+    const { origin, dispatcher: over } = engine;
     const url = origin + IS_SLEEPING_PATH;
     try {
-      const answer = await this.#http.call({ method: "GET", url, timeoutMs: this.#limitsMs.wake, signal });
+      const answer = await this.#http.call({ method: "GET", url, timeoutMs: this.#limitsMs.wake, signal, over });
       // An engine without this route has nothing to say against its being awake.
       if (answer.status !== 200 || parseIsSleeping(answer.body) !== true) return null;
       return failure("wake_failed", `engine of ${this.#model} says that it is asleep after a wake that answered 200`);

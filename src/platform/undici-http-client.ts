@@ -1,6 +1,7 @@
 /** HTTP by undici: short control calls, and the connection pools that carry requests to engines. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Agent, Pool, request, type Dispatcher } from "undici";
-import type { HttpClient } from "../ports/http-client.ts";
+import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
 
 /** Answers to control calls are small; anything longer is not the engine we think it is. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
@@ -11,23 +12,58 @@ const ANSWER_BYTES_MAX = 1024 * 1024;
  */
 const KEEP_ALIVE_MS = 4_000;
 
-/** A client that opens a connection for each call: a control call must not fail because an old connection was closed. */
+/** A client that opens a connection for each call, unless the call brings connections along. */
 export function createHttpClient(): HttpClient & { close(): Promise<void> } {
-  const agent = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0, maxResponseSize: ANSWER_BYTES_MAX });
+  const agent = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0 });
   return {
-    async call({ method, url, json, timeoutMs, signal }) {
+    async call({ method, url, json, timeoutMs, signal, over }) {
       const deadline = AbortSignal.timeout(timeoutMs);
-      const answer = await request(url, {
+      const sent = {
         method,
-        dispatcher: agent,
         signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
         ...(json === undefined ? {} : { body: JSON.stringify(json), headers: { "content-type": "application/json" } }),
-      });
-      return { status: answer.statusCode, body: await answer.body.text() };
+      };
+      if (over === undefined) return exchange(url, { ...sent, dispatcher: agent });
+      // The end of a request may have led straight to here.
+      await untilFree();
+      try {
+        const answer = await exchange(url, { ...sent, dispatcher: over });
+        // So that what follows from this answer can use the connection too.
+        await untilFree();
+        return answer;
+      } catch (error) {
+        if (!isBrokenConnection(error)) throw error;
+        return exchange(url, { ...sent, dispatcher: agent });
+      }
     },
     close: () => agent.close(),
   };
 }
+
+/** The pool takes a connection back in the turn of the event loop that follows the end of an answer. */
+async function untilFree(): Promise<void> {
+  await Promise.resolve();
+  await nextTurn();
+}
+
+async function exchange(url: string, options: NonNullable<Parameters<typeof request>[1]>): Promise<HttpAnswer> {
+  const { statusCode, body } = await request(url, options);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > ANSWER_BYTES_MAX) throw new Error(`the answer is longer than ${ANSWER_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  return { status: statusCode, body: Buffer.concat(chunks).toString() };
+}
+
+/** The engine closed the connection, as it may at any time with one that is not in use. */
+function isBrokenConnection(error: unknown): boolean {
+  return error instanceof Error && "code" in error && BROKEN_CODES.has(error.code);
+}
+
+const BROKEN_CODES: ReadonlySet<unknown> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
 
 /** The pool for one engine's life. Deadlines are the caller's: a first token may take minutes. */
 export function createEnginePool(origin: string): Dispatcher & { destroy(): Promise<void> } {

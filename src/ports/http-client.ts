@@ -1,4 +1,5 @@
 /** Short HTTP calls to an engine's control routes, as a port. */
+import type { Dispatcher } from "undici";
 
 /** One call. */
 export interface HttpCall {
@@ -9,6 +10,11 @@ export interface HttpCall {
   /** Limit for the whole call in ms; when it is over the call rejects. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /**
+   * The engine's own connections: one that is free is used, which saves opening one. A call that breaks there is made once
+   * more on a new connection, so it must do no harm twice.
+   */
+  readonly over?: Dispatcher;
 }
 
 /** Its answer, whole. */
