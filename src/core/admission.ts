@@ -39,6 +39,11 @@ export class Admission {
     return this.#leaseOwners.size + this.#voidLeases.size;
   }
 
+  /** Leases among them that were asked back. */
+  get revokedOut(): number {
+    return this.#revoked.size;
+  }
+
   enqueue(
     id: WaiterId,
     record: ModelRecord,

@@ -33,6 +33,7 @@ export function assertInvariants(parts: SchedulerParts): void {
   assert(parts.timers.nextAtMs === parts.armedAtMs, "the alarm is set for another time than the next one's");
   assert(waiting === parts.admission.waiting, "a waiter is in no queue");
   assert(leases <= parts.admission.leasesOut, "a lease has no owner");
+  assert(parts.admission.revokedOut <= parts.admission.leasesOut, "a lease is asked back that was handed in");
   if (parts.phase === "running") return;
   assert(waiting === 0, "somebody waits during the shutdown");
   assert(parts.switches.snapshot().length === 0, "a switch goes on during the shutdown");
