@@ -275,6 +275,8 @@ export class EngineSupervisor {
 
   async #sleep(level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
     const life = this.#living();
+    // A measurement that has just begun must not see the engine half asleep: it would prove that nothing came free.
+    await settledOrAborted(life.awakeBytes, signal);
     this.#output.sync();
     const failed = await this.#control.sleep(life.connection, level, signal);
     if (failed !== null) {
@@ -431,4 +433,10 @@ export class EngineSupervisor {
   }
 
   #record: EngineRecord | null = null;
+}
+
+async function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => aborted.resolve(), { once: true });
+  await Promise.race([promise, aborted.promise]);
 }
