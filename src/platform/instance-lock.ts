@@ -1,6 +1,7 @@
 /** One llmux a state folder: a second one would take the first one's engines for leftovers. */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { describeError } from "../base/failure.ts";
 import type { ProcessHost, ProcessIdentity } from "../ports/process-host.ts";
 
 /** Held until `release`, or until the process ends, however it ends. */
@@ -8,12 +9,12 @@ export interface InstanceLock {
   release(): void;
 }
 
-/** Rejects, by throwing, while a living llmux has the folder. */
+/** Rejects, by throwing, while a living llmux has the folder, and when nothing can be written there. */
 export function lockStateDir(stateDir: string, processes: ProcessHost): InstanceLock {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const path = join(stateDir, "llmux.lock");
   const own = JSON.stringify(processes.identify(process.pid));
-  while (!create(path, own)) {
+  makeFolder(stateDir);
+  while (!create(stateDir, path, own)) {
     const found = read(path);
     const holder = parse(found);
     if (holder !== null && isAlive(holder, processes)) {
@@ -21,7 +22,7 @@ export function lockStateDir(stateDir: string, processes: ProcessHost): Instance
         `another llmux (pid ${holder.pid}) runs with state_dir ${stateDir}; give this one a state_dir of its own`,
       );
     }
-    removeStale(path, found);
+    removeStale(stateDir, path, found);
   }
   return {
     release() {
@@ -30,18 +31,30 @@ export function lockStateDir(stateDir: string, processes: ProcessHost): Instance
   };
 }
 
-function create(path: string, text: string): boolean {
+function makeFolder(stateDir: string): void {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unusable(stateDir, error);
+  }
+}
+
+function create(stateDir: string, path: string, text: string): boolean {
   try {
     writeFileSync(path, text, { flag: "wx", mode: 0o600 });
     return true;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
-    throw error;
+    throw unusable(stateDir, error);
   }
 }
 
+function unusable(stateDir: string, error: unknown): Error {
+  return new Error(`state_dir ${stateDir} cannot be used: ${describeError(error)}`);
+}
+
 /** Moves the lock aside before it is removed: if another start was quicker, what we moved is its lock, and goes back. */
-function removeStale(path: string, stale: string): void {
+function removeStale(stateDir: string, path: string, stale: string): void {
   const aside = `${path}.${process.pid}`;
   try {
     renameSync(path, aside);
@@ -49,7 +62,7 @@ function removeStale(path: string, stale: string): void {
     return; // Somebody else has removed it.
   }
   const moved = read(aside);
-  if (moved !== stale) create(path, moved);
+  if (moved !== stale) create(stateDir, path, moved);
   rmSync(aside, { force: true });
 }
 
