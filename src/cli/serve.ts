@@ -42,7 +42,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       pid: process.pid,
     });
     if (process.stdout.isTTY || process.env["npm_lifecycle_event"] === "start") {
-      process.stdout.write(whatToTry(config, address, metricsPort));
+      process.stdout.write(whatToTry(config, options.config, address, metricsPort));
     }
   } catch (error) {
     app.kill();
@@ -97,7 +97,7 @@ function urlOf(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-function whatToTry(config: Config, address: string, metricsPort: number | null): string {
+function whatToTry(config: Config, file: string, address: string, metricsPort: number | null): string {
   const calls = config.models.map(({ name }) => {
     const body = JSON.stringify({ model: name, messages: [{ role: "user", content: "Hello!" }] });
     return `  curl ${address}/v1/chat/completions -H 'content-type: application/json' \\\n    -d ${quoted(body)}\n`;
@@ -109,6 +109,7 @@ llmux listens on ${address}. Ask one model, then another; the first answer of ea
 ${calls.join("\n")}
 See what happens (in another terminal):
 
+  npx llmux ps --config ${file}
   curl ${address}/v1/models
 ${metrics}
 Ctrl-C ends llmux and its engines.

@@ -32,5 +32,5 @@ function oldestFirst(candidates: readonly Candidate[]): readonly Candidate[] {
 
 function reason(candidate: Candidate, nowMs: number): string {
   const waitedMs = Math.round(nowMs - candidate.oldestEnqueuedAtMs);
-  return `its oldest of ${candidate.waiting} waiting requests came first, ${waitedMs} ms ago`;
+  return `of all requests that wait, its oldest has waited longest: ${waitedMs} ms (${candidate.waiting} in its queue)`;
 }
