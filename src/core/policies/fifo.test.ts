@@ -33,7 +33,7 @@ describe("fifo", () => {
   it("says why, with how many wait and for how long", () => {
     const decision = fifo({ minActiveMs: 0 })({ nowMs: 250, candidates: [candidate("b", 50, { waiting: 3 })] });
     assert.ok(decision.kind === "switch");
-    assert.match(decision.because, /3 waiting requests came first, 200 ms ago/);
+    assert.match(decision.because, /its oldest has waited longest: 200 ms \(3 in its queue\)/);
   });
 
   it("waits until everyone who must leave has stayed its minimum, and asks again then", () => {
