@@ -11,7 +11,7 @@ import { describeError, failure, type Failure } from "../base/failure.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
 import { ENGINE_HOST, vllmCommand, vllmEnvironment, type VllmModel } from "../engines/vllm.ts";
 import { likelyCause, parseProgress } from "../engines/vllm-output.ts";
-import { delay, type Clock } from "../ports/clock.ts";
+import { delay, type Clock, type TimerHandle } from "../ports/clock.ts";
 import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engine-directory.ts";
 import type { GpuProbe } from "../ports/gpu-probe.ts";
 import type { HttpClient } from "../ports/http-client.ts";
@@ -65,8 +65,10 @@ interface Life {
   readonly port: number;
   readonly startedAtEpochMs: number;
   readonly connection: EngineConnection & { readonly dispatcher: Dispatcher & { destroy(): Promise<void> } };
-  /** What it holds on the GPU awake, in bytes; measured beside the first requests. */
-  awakeBytes: Promise<number | null>;
+  /** What it holds on the GPU awake, in bytes; null before it is measured. */
+  awakeBytes: Promise<number | null> | null;
+  /** Measures it when the first requests are through. */
+  measuring: TimerHandle | null;
   exit: ExitStatus | null;
   /** True once we want it gone. */
   ending: boolean;
@@ -83,6 +85,9 @@ const LAST_OUTPUT_LINES = 30;
 
 /** Lines of output in which the cause is looked for: below a worker's error stand the tracebacks of those who waited for it. */
 const CAUSE_LINES = 200;
+
+/** To measure reads all of /proc and takes a process: tens of ms that the first requests should not wait for. */
+const MEASURE_AFTER_MS = 1_000;
 
 /** A dying engine breaks its connections a moment before the system tells us of its end. */
 const EXIT_NEWS_MS = 250;
@@ -156,6 +161,7 @@ export class EngineSupervisor {
     const life = this.#life;
     if (life === null) return;
     life.ending = true;
+    life.measuring?.cancel();
     this.#world.processes.signal(life.process.pid, this.#processesOf(life), "SIGKILL");
   }
 
@@ -231,7 +237,8 @@ export class EngineSupervisor {
       port,
       startedAtEpochMs: clock.epochMs(),
       connection: { origin, dispatcher: createPool(origin) },
-      awakeBytes: Promise.resolve(null),
+      awakeBytes: null,
+      measuring: null,
       exit: null,
       ending: false,
     };
@@ -260,7 +267,7 @@ export class EngineSupervisor {
     this.#output.relax();
     // By now it has the command line that it will keep.
     this.#identifyAgain(life);
-    life.awakeBytes = this.#world.probe.usedBytesBy(this.#processesOf(life));
+    life.measuring = clock.after(MEASURE_AFTER_MS, () => void this.#awakeBytesOf(life));
     return null;
   }
 
@@ -276,7 +283,7 @@ export class EngineSupervisor {
   async #sleep(level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
     const life = this.#living();
     // A measurement that has just begun must not see the engine half asleep: it would prove that nothing came free.
-    await settledOrAborted(life.awakeBytes, signal);
+    await settledOrAborted(this.#awakeBytesOf(life), signal);
     this.#output.sync();
     const failed = await this.#control.sleep(life.connection, level, signal);
     if (failed !== null) {
@@ -298,9 +305,16 @@ export class EngineSupervisor {
   async #proveSleep(life: Life): Promise<SleepProof> {
     const byOutput = proofByOutput(this.#output.sync());
     if (byOutput !== null) return byOutput;
-    const awakeBytes = await life.awakeBytes;
+    const awakeBytes = await this.#awakeBytesOf(life);
     if (awakeBytes === null) return { kind: "unknown" };
     return proofByProbe(awakeBytes, await this.#world.probe.usedBytesBy(this.#processesOf(life)));
+  }
+
+  /** Measured once in a life, while the engine is awake. */
+  #awakeBytesOf(life: Life): Promise<number | null> {
+    life.measuring?.cancel();
+    life.awakeBytes ??= this.#world.probe.usedBytesBy(this.#processesOf(life));
+    return life.awakeBytes;
   }
 
   // ── end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -310,6 +324,7 @@ export class EngineSupervisor {
     const life = this.#life;
     if (life === null) return null;
     life.ending = true;
+    life.measuring?.cancel();
     const { processes, clock, limits } = this.#world;
     const stubborn = await endProcesses(
       {
@@ -358,6 +373,7 @@ export class EngineSupervisor {
     life.exit = status;
     if (life.ending) return;
     life.ending = true;
+    life.measuring?.cancel();
     const during = this.#operation?.name ?? null;
     this.#operation?.broken.abort();
     this.#operation = null;
