@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { Dispatcher } from "undici";
 import type { ModelId } from "../core/model.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
+import { isDying, LAST_WORD_BYTES_MAX, LAST_WORD_STATUS } from "./dying-engine.ts";
 import { isEventStream } from "./event-stream.ts";
 import { answerHeaders } from "./headers.ts";
 
@@ -27,7 +28,7 @@ export interface AttemptOwner {
 /**
  * The handler of one dispatch. The head of the answer is held back until its first byte has come, or its end: until then
  * nothing has reached the client, and the request can be sent again. From then on a chunk is written as it comes, and an
- * engine whose client does not read is not read either.
+ * engine whose client does not read is not read either. A short 500 is held back whole until the engine is known to live.
  */
 export class Attempt implements Dispatcher.DispatchHandler {
   readonly #owner: AttemptOwner;
@@ -43,6 +44,10 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #lastByte = 0;
   #bytesOut = 0;
   #listensForDrain = false;
+  #connection: EngineConnection | null = null;
+  /** Set while the answer may be the last word of a dying engine. */
+  #lastWord: { readonly chunks: Buffer[]; bytes: number } | null = null;
+  #isEngineDying = false;
 
   constructor(owner: AttemptOwner, response: ServerResponse, request: EngineRequest) {
     this.#owner = owner;
@@ -75,6 +80,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
     return this.#controller !== null;
   }
 
+  /** Whether it failed because its engine is about to end. */
+  get isEngineDying(): boolean {
+    return this.#isEngineDying;
+  }
+
   /** The last byte that went to the client; 0 before the first. */
   get lastByte(): number {
     return this.#lastByte;
@@ -87,6 +97,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   send(connection: EngineConnection): void {
     const { path, headers, body } = this.#request;
+    this.#connection = connection;
     connection.dispatcher.dispatch({ origin: connection.origin, path, method: "POST", headers, body }, this);
   }
 
@@ -107,27 +118,24 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.#isOver || status < 200) return;
     this.#status = status;
     this.#heldBack = headers;
+    if (status === LAST_WORD_STATUS) this.#lastWord = { chunks: [], bytes: 0 };
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#isOver) return;
-    if (!this.#isStarted) this.#start();
-    this.#bytesOut += chunk.length;
-    this.#lastByte = chunk[chunk.length - 1] ?? 0;
-    if (!this.#response.write(chunk)) this.#pause(controller);
+    if (this.#lastWord !== null) {
+      this.#lastWord.chunks.push(chunk);
+      this.#lastWord.bytes += chunk.length;
+      if (this.#lastWord.bytes > LAST_WORD_BYTES_MAX) this.#passOnLastWord();
+      return;
+    }
+    if (!this.#write(chunk)) this.#pause(controller);
   }
 
   onResponseEnd(): void {
     if (this.#isOver) return;
-    this.#isOver = true;
-    try {
-      if (!this.#isStarted) this.#start();
-      this.#response.end();
-      this.#owner.onAnswered(this);
-    } catch (error) {
-      // For the HTTP client the request is over by now, so what it is thrown would go no further.
-      queueMicrotask(() => this.#owner.onAttemptFailed(this, error));
-    }
+    if (this.#lastWord !== null && this.#connection !== null) void this.#questionEngine(this.#connection);
+    else this.#end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
@@ -135,6 +143,45 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#isOver = true;
     // A pool that is destroyed says so at once, perhaps in the middle of an effect of the scheduler.
     queueMicrotask(() => this.#owner.onAttemptFailed(this, error));
+  }
+
+  async #questionEngine(connection: EngineConnection): Promise<void> {
+    const dies = await isDying(connection);
+    if (this.#isOver) return;
+    if (dies) {
+      this.#isOver = true;
+      this.#isEngineDying = true;
+      this.#owner.onAttemptFailed(this, new EngineDyingError());
+      return;
+    }
+    this.#end();
+  }
+
+  #passOnLastWord(): void {
+    const chunks = this.#lastWord?.chunks ?? [];
+    this.#lastWord = null;
+    for (const chunk of chunks) this.#write(chunk);
+  }
+
+  /** False when the client should be waited for. */
+  #write(chunk: Buffer): boolean {
+    if (!this.#isStarted) this.#start();
+    this.#bytesOut += chunk.length;
+    this.#lastByte = chunk[chunk.length - 1] ?? 0;
+    return this.#response.write(chunk);
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    try {
+      this.#passOnLastWord();
+      if (!this.#isStarted) this.#start();
+      this.#response.end();
+      this.#owner.onAnswered(this);
+    } catch (error) {
+      // For the HTTP client the request is over by now, so what it is thrown would go no further.
+      queueMicrotask(() => this.#owner.onAttemptFailed(this, error));
+    }
   }
 
   #start(): void {
@@ -153,6 +200,16 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#response.on("drain", () => {
       if (!this.#isOver) controller.resume();
     });
+  }
+}
+
+/** Its code keeps it from being taken for a mistake of ours. */
+class EngineDyingError extends Error {
+  override readonly name = "EngineDyingError";
+  readonly code = "ENGINE_DYING";
+
+  constructor() {
+    super("the engine answered 500 because it is about to end");
   }
 }
 

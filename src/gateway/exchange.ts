@@ -77,6 +77,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
 
   begin(): void {
     this.#response.on("close", () => this.#guard(() => this.#onClosed()));
+    // A write that meets the end of the connection is told as an error; the `close` that follows it is all we need.
+    this.#response.on("error", ignore);
     this.#guard(() => this.#open());
   }
 
@@ -189,7 +191,11 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
 
   onAnswered(attempt: Attempt): void {
     const { status } = attempt;
-    this.#result = { status, outcome: status < 500 ? "served" : "failed" };
+    const outcome = status < 500 ? "served" : "failed";
+    this.#result = { status, outcome };
+    // It is queued behind the answer to an earlier request of the same connection. That one may be waiting for this very
+    // engine to be put away, so the lease cannot wait for it.
+    if (this.#response.socket === null) this.#release(outcome);
   }
 
   onAttemptFailed(attempt: Attempt, error: unknown): void {
@@ -199,6 +205,9 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       if (isOwnBug(error)) return this.#onBug(error);
       if (attempt.isStarted) {
         return this.#breakOff(this.#unreachable(`broke off in the middle of its answer (${describeError(error)})`));
+      }
+      if (attempt.isEngineDying) {
+        return this.#tryAgain("wait for the crash", this.#unreachable("answered 500 and is not healthy any more"));
       }
       const what = attempt.mayHaveArrived ? "broke the connection before it answered" : "cannot be reached";
       const reason = this.#unreachable(`${what} (${describeError(error)})`);
@@ -326,3 +335,5 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     }
   }
 }
+
+function ignore(): void {}

@@ -63,6 +63,25 @@ for (const [moment, begin] of [
   });
 }
 
+test("A client that leaves before its request had a connection to the engine is never heard of there", async (context) => {
+  const stage = await createStage(context);
+  stage.engine("alpha").connectionsMax = 1;
+  stage.engine("alpha").handler = () => {};
+  const first = ask(stage, { body: chat("alpha", { n: 1 }) });
+  await until(() => stage.engine("alpha").received.length === 1, "the first has the only connection");
+  const leaver = await RawClient.open(stage);
+  leaver.send("POST", "/v1/completions", chat("alpha", { n: 2 }));
+  await until(() => stage.desk.leasesOut === 2, "the second has a lease");
+  leaver.socket.destroy();
+  await until(() => stage.desk.leasesOut === 1, "the second has given it back");
+  stage.engine("alpha").handler = (response) => response.end("after");
+  stage.engine("alpha").openResponses[0]?.end("first");
+  assert.equal((await first).body.toString(), "first");
+  assert.equal((await ask(stage, { body: chat("alpha", { n: 3 }) })).body.toString(), "after");
+  const bodies = stage.engine("alpha").received.map(({ body }) => body.toString());
+  assert.deepEqual(bodies, [chat("alpha", { n: 1 }), chat("alpha", { n: 3 })]);
+});
+
 test("A client that stops reading stalls its own engine stream only, in bounded memory", async (context) => {
   const stage = await createStage(context);
   let written = 0;
@@ -146,6 +165,18 @@ test("Requests on one connection, one after the other and all at once, are answe
   for (const n of [2, 3, 4]) client.send("POST", "/v1/completions", chat("alpha", { n }));
   await client.until(/"n":2}[^]*"n":3}[^]*"n":4}$/);
   assert.equal(client.received.match(/HTTP\/1\.1 200 OK/g)?.length, 4);
+});
+
+test("A pipelined request does not keep its engine from making room for the one before it", async (context) => {
+  const stage = await createStage(context, { minActiveMs: 100 });
+  await ask(stage);
+  const client = await RawClient.open(stage);
+  // The first has to wait until alpha has been awake for long enough; the second is answered meanwhile, out of turn.
+  client.send("POST", "/v1/completions", chat("org/beta", { n: 1 }));
+  client.send("POST", "/v1/completions", chat("alpha", { n: 2 }));
+  await until(() => stage.engine("alpha").received.length === 2, "alpha has the second one");
+  assert.equal(stage.engine("org/beta").received.length, 0);
+  await client.until(/"n":1}[^]*"n":2}$/);
 });
 
 test("Clients that pipeline and leave take all their requests with them", async (context) => {

@@ -55,6 +55,26 @@ test("A death that is noticed late does not use up the tries: refused connection
   assert.equal(engine.received.length, 2);
 });
 
+test("Once the crash is known, the patience for the news of it no longer counts", async (context) => {
+  let restart: (() => void) | null = null;
+  const stage = await createStage(context, {
+    limits: { crashNoticeMs: 100 },
+    onBringUp: (it, model) =>
+      it.engine(model).lives === 0 ? void it.bringUp(model) : (restart = () => void it.bringUp(model)),
+  });
+  const engine = stage.engine("alpha");
+  engine.handler = (response, received) => (engine.lives === 1 ? engine.die() : response.end(received.body));
+  const reply = ask(stage);
+  const granted = (): number => stage.journal.filter(({ kind }) => kind === "request granted").length;
+  await until(() => granted() === 2, "the second try on an engine that is already dead");
+  stage.noticeCrash("alpha", failure("engine_crashed", "killed"));
+  const noticedAtMs = stage.nowMs;
+  await until(() => stage.asked.length === 3 && stage.nowMs > noticedAtMs + 150, "the patience is over");
+  assert.ok(restart !== null);
+  (restart as () => void)();
+  assert.equal((await reply).status, 200);
+});
+
 test("An engine that dies of the request twice is a 502 that says why", async (context) => {
   const stage = await createStage(context, PATIENT);
   const engine = stage.engine("alpha");

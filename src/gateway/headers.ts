@@ -31,14 +31,10 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "http2-settings",
 ]);
 
-/** Not for the engine: what the HTTP client sets itself, what is meant for the gateway, and the client's credentials. */
+/** Not for the engine either: what it would answer to us and not to the client, and the client's credentials. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
-  "host",
-  "content-length",
   "expect",
-  "model-override",
-  "x-request-id",
   "authorization",
   "x-api-key",
   "api-key",
@@ -48,7 +44,7 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
 /** An id goes into logs and comes back in a header: printable ASCII without blanks, and not endless. */
 const REQUEST_ID = /^[!-~]{1,128}$/;
 
-/** Reads the headers of a request, given as names and values, flat, in one pass. */
+/** Reads the headers of a request, given as names and values, flat, in one pass. What is read here is not forwarded. */
 export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
   let forward: string[] = [];
   let requestId: string | null = null;
@@ -66,7 +62,7 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
     else if (name === "content-length") contentLength = Number(value);
     else if (name === "transfer-encoding") isChunked = true;
     else if (name === "host") hasHost = true;
-    else if (name === "connection") connection += `,${value}`;
+    else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
     else if (!NOT_FORWARDED.has(name)) {
       if (name === "content-encoding") contentEncoding = value;
       forward.push(name, value);
@@ -99,11 +95,12 @@ export function answerHeaders(from: IncomingHttpHeaders, requestId: string, isSt
   return headers;
 }
 
-/** Leaves out the headers that a `Connection` header declares to be hop-by-hop. The two that frame a body are never. */
+/** Leaves out the headers that a `Connection` header declares to be hop-by-hop. Those that describe the body never are. */
 function withoutNamed(headers: string[], connection: string): string[] {
-  const named = new Set(connection.toLowerCase().split(/[\s,]+/));
-  for (const usual of ["", "keep-alive", "close", "content-length", "content-type"]) named.delete(usual);
-  if (named.size === 0) return headers;
+  const options = connection.toLowerCase();
+  if (options === "keep-alive" || options === "close") return headers;
+  const named = new Set(options.split(/[\s,]+/));
+  for (const name of BODY_HEADERS) named.delete(name);
   const kept: string[] = [];
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] ?? "";
@@ -111,3 +108,5 @@ function withoutNamed(headers: string[], connection: string): string[] {
   }
   return kept;
 }
+
+const BODY_HEADERS = ["content-length", "content-type", "content-encoding"];

@@ -29,6 +29,10 @@ export class FakeEngine {
     response.end(received.body);
   };
   lives = 0;
+  /** What it says of its health; who asks is not recorded. */
+  healthStatus = 200;
+  /** How many connections the pool of the next life may have; null: as many as it needs. */
+  connectionsMax: number | null = null;
   readonly sockets = new Set<Socket>();
   /** Those that have been asked for and have not ended. */
   openResponses: readonly ServerResponse[] = [];
@@ -54,7 +58,10 @@ export class FakeEngine {
     this.#server = server;
     this.lives += 1;
     const origin = `http://127.0.0.1:${this.#port}`;
-    this.#connection = { origin, dispatcher: new Pool(origin, { headersTimeout: 0, bodyTimeout: 0 }) };
+    this.#connection = {
+      origin,
+      dispatcher: new Pool(origin, { headersTimeout: 0, bodyTimeout: 0, connections: this.connectionsMax }),
+    };
   }
 
   /** What a `kill -9` does: nothing listens any more, and every connection is reset. */
@@ -72,6 +79,11 @@ export class FakeEngine {
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    if (request.url === "/health") {
+      response.statusCode = this.healthStatus;
+      response.end();
+      return;
+    }
     const chunks: Buffer[] = [];
     this.openResponses = [...this.openResponses, response];
     response.on("close", () => {

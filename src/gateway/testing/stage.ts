@@ -27,6 +27,7 @@ export const realClock: Clock = {
 export interface StageOptions {
   readonly requestTimeoutMs?: number;
   readonly drainTimeoutMs?: number | null;
+  readonly minActiveMs?: number;
   readonly bodyBytesMax?: number;
   readonly limits?: Partial<GatewayLimits>;
   /** What happens when an engine is to be started or woken; by default it comes up. */
@@ -57,7 +58,7 @@ export class Stage {
   constructor(options: StageOptions) {
     this.#onBringUp = options.onBringUp ?? ((stage, model) => void stage.bringUp(model));
     const specs = MODELS.map(({ id }) => ({ id, devices: ["0"], sleepLevel: 1 as const }));
-    const policy = fifo({ minActiveMs: 0 });
+    const policy = fifo({ minActiveMs: options.minActiveMs ?? 0 });
     const { requestTimeoutMs = 60_000, drainTimeoutMs = null } = options;
     this.scheduler = new Scheduler(specs, { policy, requestTimeoutMs, drainTimeoutMs }, this.#effects(), this.nowMs);
     this.desk = new LeaseDesk({
