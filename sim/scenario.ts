@@ -1,7 +1,7 @@
 /** One run of the simulation as plain data: everything that the world will do, so that it can be replayed and shrunk. */
 import type { LeaseOutcome, WaiterId } from "../src/core/lease.ts";
 import type { ModelId, ModelSpec } from "../src/core/model.ts";
-import type { OperatorCommand } from "../src/core/scheduler.ts";
+import type { OperatorCommand } from "../src/core/operator.ts";
 
 /** All durations and times in ms. */
 export interface Scenario {

@@ -2,7 +2,7 @@
 import { controlSocketPath } from "../base/state-files.ts";
 import { operateModel } from "../control/control-client.ts";
 import type { ModelStatus } from "../control/status.ts";
-import type { OperatorCommand } from "../core/scheduler.ts";
+import type { OperatorCommand } from "../core/operator.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { stateText } from "./ps-table.ts";
 import { print, type Shell } from "./shell.ts";

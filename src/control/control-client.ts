@@ -1,7 +1,7 @@
 /** The other end of the control socket: what the commands of the operator speak to a running llmux with. */
 import { request } from "node:http";
 import { describeError } from "../base/failure.ts";
-import type { OperatorCommand } from "../core/scheduler.ts";
+import type { OperatorCommand } from "../core/operator.ts";
 import type { ModelStatus, StatusDocument } from "./status.ts";
 
 /** A running llmux answers at once; this is for one that hangs. */

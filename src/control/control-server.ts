@@ -14,7 +14,7 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import { failure, type Failure } from "../base/failure.ts";
 import type { ModelId } from "../core/model.ts";
-import type { OperatorCommand } from "../core/scheduler.ts";
+import type { OperatorCommand } from "../core/operator.ts";
 import type { StatusDocument } from "./status.ts";
 
 /** What the server asks of the rest. */

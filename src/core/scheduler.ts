@@ -6,14 +6,15 @@ import { assert } from "../base/assert.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import { Admission } from "./admission.ts";
 import { retryDelayMs } from "./backoff.ts";
+import { candidates } from "./candidates.ts";
+import { Drains } from "./drains.ts";
 import type { Effects } from "./effects.ts";
 import { Engines, modelSnapshot, type ModelRecord } from "./engines.ts";
 import { assertInvariants } from "./invariants.ts";
 import type { LeaseId, LeaseOutcome, WaiterId } from "./lease.ts";
 import type { ModelId, ModelSpec } from "./model.ts";
-import { mustLeave } from "./placement.ts";
-import type { Candidate, Policy } from "./policy.ts";
-import type { SleepLevel } from "./sleep-level.ts";
+import { orderFor, type OperatorCommand } from "./operator.ts";
+import type { Policy } from "./policy.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { SwitchCosts } from "./switch-cost.ts";
 import { Switches } from "./switches.ts";
@@ -28,18 +29,17 @@ export interface SchedulerOptions {
   readonly drainTimeoutMs: number | null;
 }
 
-/** What an operator can ask for a model. */
-export type OperatorCommand = "sleep" | "stop";
-
 /** One instance per gateway. `nowMs` of each event is a monotonic clock in ms and never goes back. */
 export class Scheduler {
   readonly #engines: Engines;
   readonly #admission: Admission;
+  readonly #drains: Drains;
   readonly #switches: Switches;
   readonly #timers = new Timers();
-  readonly #costs = new SwitchCosts();
   readonly #effects: Effects;
-  readonly #options: SchedulerOptions;
+  readonly #policy: Policy;
+  /** What the candidates are made from. */
+  readonly #parts: Parameters<typeof candidates>[0];
   #phase: Snapshot["phase"] = "running";
   #armedAtMs: number | null = null;
   #policyTimer: Timer | null = null;
@@ -47,22 +47,20 @@ export class Scheduler {
 
   constructor(models: readonly ModelSpec[], options: SchedulerOptions, effects: Effects, nowMs: number) {
     this.#effects = effects;
-    this.#options = options;
+    this.#policy = options.policy;
     this.#nowMs = nowMs;
-    this.#engines = new Engines(models, effects, nowMs);
-    this.#admission = new Admission({
-      effects,
-      engines: this.#engines,
-      timers: this.#timers,
-      requestTimeoutMs: options.requestTimeoutMs,
-    });
-    this.#switches = new Switches({
-      engines: this.#engines,
-      admission: this.#admission,
-      costs: this.#costs,
-      startDrain: (record, to, atMs) => this.#startDrain(record, to, atMs),
-      reopen: (record, atMs) => this.#reopen(record, atMs),
-    });
+    const { requestTimeoutMs, drainTimeoutMs } = options;
+    const timers = this.#timers;
+    const engines = new Engines(models, effects, nowMs);
+    const admission = new Admission({ effects, engines, timers, requestTimeoutMs });
+    const drains = new Drains({ engines, admission, timers, drainTimeoutMs });
+    const costs = new SwitchCosts();
+    const switches = new Switches({ engines, admission, costs, drains });
+    this.#engines = engines;
+    this.#admission = admission;
+    this.#drains = drains;
+    this.#switches = switches;
+    this.#parts = { engines, admission, switches, costs };
   }
 
   // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,11 +267,11 @@ export class Scheduler {
 
   #consider(nowMs: number): void {
     while (this.#phase === "running") {
-      const candidates = this.#candidates();
+      const waiting = candidates(this.#parts);
       this.#timers.cancel(this.#policyTimer);
       this.#policyTimer = null;
-      if (candidates.length === 0) return;
-      const decision = this.#options.policy({ nowMs, candidates });
+      if (waiting.length === 0) return;
+      const decision = this.#policy({ nowMs, candidates: waiting });
       if (decision.kind === "switch") {
         this.#switches.begin(this.#engines.get(decision.to), decision.because, nowMs);
         continue;
@@ -290,57 +288,10 @@ export class Scheduler {
     }
   }
 
-  #candidates(): Candidate[] {
-    const candidates: Candidate[] = [];
-    for (const record of this.#admission.waitingModels) {
-      if (record.switch?.target !== record.spec.id) candidates.push(this.#candidate(record));
-    }
-    return candidates;
-  }
-
-  #candidate(record: ModelRecord): Candidate {
-    const { spec, queue } = record;
-    assert(queue.oldest !== null, `${spec.id} has no waiter`);
-    const victims = mustLeave(spec, this.#engines.devices);
-    return {
-      model: spec.id,
-      devices: spec.devices,
-      waiting: queue.length,
-      oldestEnqueuedAtMs: queue.oldest.enqueuedAtMs,
-      sumEnqueuedAtMs: queue.sumEnqueuedAtMs,
-      obstacle: this.#switches.obstacleFor(record),
-      victims: victims.map((id) => {
-        const { awakeSinceMs, leases } = this.#engines.get(id);
-        return { model: id, awakeSinceMs, inFlight: leases.size };
-      }),
-      switchCostMs: this.#costs.estimateMs(victims, spec.id),
-    };
-  }
-
-  #startDrain(record: ModelRecord, to: SleepLevel, nowMs: number): void {
-    this.#engines.drain(record, to, nowMs);
-    if (record.leases.size === 0) return;
-    const { drainTimeoutMs } = this.#options;
-    if (drainTimeoutMs === null) return;
-    const message = `model ${record.spec.id} had to make room, and the request did not end within ${drainTimeoutMs / 1000} s`;
-    record.drainTimer = this.#timers.add(nowMs + drainTimeoutMs, (atMs) => {
-      this.#admission.revokeAll(record, failure("drain_timeout", message), atMs);
-    });
-  }
-
   #onDrained(record: ModelRecord, nowMs: number): void {
-    this.#timers.cancel(record.drainTimer);
-    record.drainTimer = null;
+    this.#drains.forget(record);
     if (record.switch !== null) this.#switches.victimDrained(record, nowMs);
     else this.#engines.putAway(record, nowMs);
-  }
-
-  /** A drain is called off: the gate opens again. */
-  #reopen(record: ModelRecord, nowMs: number): void {
-    this.#timers.cancel(record.drainTimer);
-    record.drainTimer = null;
-    this.#engines.open(record, nowMs);
-    this.#admission.grantAllWaiting(record, nowMs);
   }
 
   /** The engine is gone or must go, and that was not asked for. */
@@ -351,8 +302,7 @@ export class Scheduler {
     const delayMs = wasAsleep ? 0 : retryDelayMs(kind, record.failuresInRow);
     record.lastFailure = reason;
     record.retryAtMs = nowMs + delayMs;
-    this.#timers.cancel(record.drainTimer);
-    record.drainTimer = null;
+    this.#drains.forget(record);
     this.#admission.voidAll(record, reason, nowMs);
     const wasComing = this.#switches.isComing(record);
     this.#engines.stop(record, reason, nowMs);
@@ -363,60 +313,37 @@ export class Scheduler {
   }
 
   #operate(record: ModelRecord, command: OperatorCommand, nowMs: number): Failure | null {
-    const { id } = record.spec;
-    const level = command === "stop" || record.spec.sleepLevel === 3 ? 3 : record.spec.sleepLevel;
     if (this.#phase !== "running") return SHUTTING_DOWN;
-    const obstacle = this.#obstacleToPuttingAway(record);
-    switch (record.state.kind) {
-      case "awake":
-        if (obstacle !== null) return tryAgain(id, obstacle);
-        this.#startDrain(record, level, nowMs);
-        if (record.leases.size === 0) this.#onDrained(record, nowMs);
-        return null;
-      case "asleep":
-        if (command === "sleep") return null;
-        // A sleeper that is stopped frees memory, which confuses an engine that is measuring its own at that moment.
-        if (obstacle !== null) return tryAgain(id, obstacle);
+    const order = orderFor(record, command, this.#engines);
+    switch (order.kind) {
+      case "nothing to do":
+        break;
+      case "refused":
+        return order.reason;
+      case "stop":
         this.#engines.stop(record, null, nowMs);
-        return null;
-      case "starting":
-      case "waking": {
-        const reason = failure("stopped_by_operator", `the start of model ${id} was broken off by an operator`);
-        record.lastFailure = reason;
-        this.#engines.stop(record, reason, nowMs);
-        this.#switches.targetFailed(record, reason, nowMs);
-        this.#admission.refuseAllWaiting(record, reason, nowMs);
+        break;
+      case "drain":
+        this.#drains.begin(record, order.to, nowMs);
+        if (record.leases.size === 0) this.#onDrained(record, nowMs);
+        break;
+      case "break off":
+        record.lastFailure = order.reason;
+        this.#engines.stop(record, order.reason, nowMs);
+        this.#switches.targetFailed(record, order.reason, nowMs);
+        this.#admission.refuseAllWaiting(record, order.reason, nowMs);
         // The switch may have held more devices than the engine that is stopped now.
         this.#consider(nowMs);
-        return null;
-      }
-      case "stopped":
-      case "failed":
-      case "stopping":
-        return null;
-      case "draining":
-      case "falling asleep":
         break;
     }
-    return tryAgain(id, `model ${id} is ${record.state.kind}`);
-  }
-
-  /** Why an engine cannot be put away now, in words; null when it can. */
-  #obstacleToPuttingAway({ spec }: ModelRecord): string | null {
-    const { devices } = this.#engines;
-    for (const id of devices.residentsBeside(spec)) {
-      if (this.#engines.get(id).state.kind === "draining") return `model ${id} is draining`;
-    }
-    return devices.obstacleFor(spec);
+    return null;
   }
 
   #shutDown(record: ModelRecord, nowMs: number): void {
     switch (record.state.kind) {
       case "awake":
       case "draining":
-        this.#timers.cancel(record.drainTimer);
-        record.drainTimer = null;
-        this.#engines.drain(record, 3, nowMs);
+        this.#drains.beginLast(record, nowMs);
         if (record.leases.size === 0) this.#engines.putAway(record, nowMs);
         return;
       case "starting":
@@ -449,13 +376,6 @@ export class Scheduler {
 const STOPS_AT_SHUTDOWN = 3;
 
 const SHUTTING_DOWN: Failure = failure("shutting_down", "llmux is shutting down and takes no more requests");
-
-function tryAgain(model: ModelId, obstacle: string): Failure {
-  return failure(
-    "invalid_request",
-    `model ${model} cannot be put away now: ${obstacle}; try again when that has ended`,
-  );
-}
 
 function withRetryAfter(reason: Failure, retryAfterMs: number): Failure {
   return { ...reason, retryAfterMs };

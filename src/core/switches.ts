@@ -2,9 +2,9 @@
 import { assert } from "../base/assert.ts";
 import type { Failure } from "../base/failure.ts";
 import type { Admission } from "./admission.ts";
+import type { Drains } from "./drains.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import { mustLeave } from "./placement.ts";
-import type { SleepLevel } from "./sleep-level.ts";
 import type { SwitchSnapshot } from "./snapshot.ts";
 import type { SwitchCosts } from "./switch-cost.ts";
 import type { Switch } from "./switch.ts";
@@ -13,10 +13,7 @@ interface Parts {
   readonly engines: Engines;
   readonly admission: Admission;
   readonly costs: SwitchCosts;
-  /** Closes the gate of a model. */
-  readonly startDrain: (record: ModelRecord, to: SleepLevel, nowMs: number) => void;
-  /** Opens it again. */
-  readonly reopen: (record: ModelRecord, nowMs: number) => void;
+  readonly drains: Drains;
 }
 
 /** One switch at most has a device, so switches on different devices go on side by side. */
@@ -65,7 +62,7 @@ export class Switches {
     engines.journal({ kind: "switch started", from: victims, to: change.target, because }, nowMs);
     for (const id of victims) {
       const victim = engines.get(id);
-      this.#parts.startDrain(victim, victim.spec.sleepLevel, nowMs);
+      this.#parts.drains.begin(victim, victim.spec.sleepLevel, nowMs);
     }
     this.#evictIfDrained(change, nowMs);
   }
@@ -89,7 +86,7 @@ export class Switches {
     // Those that were on their way to sleep go on; it is their change that keeps their devices closed now.
     for (const id of change.victims) {
       const victim = this.#parts.engines.get(id);
-      if (victim.state.kind === "draining") this.#parts.reopen(victim, nowMs);
+      if (victim.state.kind === "draining") this.#parts.drains.callOff(victim, nowMs);
     }
   }
 

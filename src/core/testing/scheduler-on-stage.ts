@@ -7,7 +7,8 @@ import type { Lease, LeaseOutcome, WaiterId } from "../lease.ts";
 import type { DeviceId, ModelId } from "../model.ts";
 import { fifo } from "../policies/fifo.ts";
 import type { Policy } from "../policy.ts";
-import { Scheduler, type OperatorCommand } from "../scheduler.ts";
+import type { OperatorCommand } from "../operator.ts";
+import { Scheduler } from "../scheduler.ts";
 import type { SleepLevel } from "../sleep-level.ts";
 import type { ModelSnapshot } from "../snapshot.ts";
 
