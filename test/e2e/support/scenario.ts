@@ -5,13 +5,13 @@ import { setStage, type Setup, type Stage } from "./stage.ts";
 /** A test that takes longer tells its story, since it probably waited for a time limit that it should not have needed. */
 const SLOW_MS = 10_000;
 
-/** The body finds llmux running, unless `start` is false. `todo`: it is known to fail, and why. It may end it itself; else it is ended with SIGTERM. */
+/** The body finds llmux running, unless `start` is false. It may end it itself; else it is ended with SIGTERM. */
 export function scenario(
   name: string,
-  setup: Setup & { readonly start?: boolean; readonly todo?: string },
+  setup: Setup & { readonly start?: boolean },
   body: (stage: Stage) => Promise<void>,
 ): void {
-  test(name, setup.todo === undefined ? {} : { todo: setup.todo }, async (context) => {
+  test(name, async (context) => {
     const beganAtMs = performance.now();
     const stage = await setStage(setup);
     try {
