@@ -16,12 +16,14 @@ import { planMemory } from "./memory-plan.ts";
 import { paceOf } from "./pace.ts";
 import { processIdentity } from "./process-identity.ts";
 import { engineVersion, defaultVersion } from "./engine-version.ts";
+import type { EngineVersion } from "./engine-version.ts";
 
 /** Runs EngineCore until it is ended; `configJson` is a `CoreConfig`. */
 export async function runEngineCore(configJson: string): Promise<void> {
   const config = JSON.parse(configJson) as CoreConfig;
   process.title = "VLLM::EngineCore";
-  const log = openLog("EngineCore", process.env);
+  const version = engineVersion(config.settings.version ?? defaultVersion);
+  const log = openLog("EngineCore", process.env, version.manner);
   // Alive without its parent: nothing else keeps the event loop going once the channel is gone.
   setInterval(() => {}, 2 ** 30);
   obeySignals(config);
@@ -29,7 +31,7 @@ export async function runEngineCore(configJson: string): Promise<void> {
     if (message === "exit") process.exit(0);
   });
   try {
-    const { sleepMode, kvCacheTokens } = await start(config, log);
+    const { sleepMode, kvCacheTokens } = await start(config, version, log);
     serveCalls(sleepMode, log);
     tell({ kind: "ready", state: sleepMode.state, kvCacheTokens });
   } catch (error) {
@@ -41,7 +43,11 @@ export async function runEngineCore(configJson: string): Promise<void> {
   }
 }
 
-async function start(config: CoreConfig, log: Log): Promise<{ sleepMode: SleepMode; kvCacheTokens: number }> {
+async function start(
+  config: CoreConfig,
+  version: EngineVersion,
+  log: Log,
+): Promise<{ sleepMode: SleepMode; kvCacheTokens: number }> {
   const { settings } = config;
   const owner = processIdentity(process.pid);
   if (owner === undefined) throw new LoadError("RuntimeError: this process cannot find itself in /proc");
@@ -67,10 +73,8 @@ async function start(config: CoreConfig, log: Log): Promise<{ sleepMode: SleepMo
   if (first === undefined) throw new LoadError("RuntimeError: No CUDA GPUs are available");
   const memory = new EngineMemory(ledger, owner, plans);
   const pace = paceOf(settings, config.weightsBytes);
-  const kvCacheTokens = await loadEngine(config, memory, first.plan, pace, log);
-  const frees = config.sleepModeEnabled
-    ? engineVersion(settings.version ?? defaultVersion).sleepFreesMemory
-    : undefined;
+  const kvCacheTokens = await loadEngine({ config, version, memory, plan: first.plan, pace, log });
+  const frees = config.sleepModeEnabled ? version.sleepFreesMemory : undefined;
   return { sleepMode: new SleepMode({ memory, pace, log, frees }), kvCacheTokens };
 }
 

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CoreConfig } from "./core-protocol.ts";
 import type { EngineMemory } from "./engine-memory.ts";
+import type { EngineVersion } from "./engine-version.ts";
 import type { HoldResult } from "./ledger.ts";
 import type { Log } from "./log-lines.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
@@ -18,20 +19,24 @@ const kvBytesPerToken = 128 * 1024;
 const graphCount = 35;
 const shardBytes = 2.5e9;
 
+/** What a start needs. */
+interface Parts {
+  readonly config: CoreConfig;
+  readonly version: EngineVersion;
+  readonly memory: EngineMemory;
+  readonly plan: MemoryPlan;
+  readonly pace: Pace;
+  readonly log: Log;
+}
+
 /** Loads the model. Resolves with the size of the KV cache in tokens; throws `LoadError` when the GPU has no room. */
-export async function loadEngine(
-  config: CoreConfig,
-  memory: EngineMemory,
-  plan: MemoryPlan,
-  pace: Pace,
-  log: Log,
-): Promise<number> {
+export async function loadEngine({ config, version, memory, plan, pace, log }: Parts): Promise<number> {
   const startedAt = performance.now();
   const rest = (share: number): Promise<void> => restFor(share * pace.loadMs);
   refuseFullGpu(config, memory);
   log.info(
     "core.py:93",
-    `Initializing a V1 LLM engine with config: model='${config.model}', tensor_parallel_size=${config.tensorParallelSize}`,
+    `Initializing a V1 LLM engine (v${version.name}) with config: model='${config.model}', tensor_parallel_size=${config.tensorParallelSize}`,
   );
   const freeAtStart = memory.freeBytes();
   take(memory.become({}));
@@ -54,10 +59,21 @@ export async function loadEngine(
     );
   }
   take(memory.become({ kvCache: "on gpu" }));
-  log.info("kv_cache_utils.py:1087", `GPU KV cache size: ${kvCacheTokens.toLocaleString("en-US")} tokens`);
+  log.info(
+    "kv_cache_utils.py:1087",
+    `GPU KV cache size: ${kvCacheTokens.toLocaleString("en-US")} tokens${concurrencyOf(version, config, kvCacheTokens)}`,
+  );
   await captureGraphs(log, rest);
-  log.info("core.py:210", `init engine (profile, create kv cache, warmup model) took ${seconds(startedAt)} seconds`);
+  const took = version.manner === "0.32" ? `${seconds(startedAt, 2)} s` : `${seconds(startedAt)} seconds`;
+  log.info("core.py:402", `init engine (profile, create kv cache, warmup model) took ${took}`);
   return kvCacheTokens;
+}
+
+/** What the newer manner adds to the line about the KV cache. */
+function concurrencyOf({ manner }: EngineVersion, { maxModelLenTokens }: CoreConfig, kvCacheTokens: number): string {
+  if (manner === "0.28") return "";
+  const times = (kvCacheTokens / maxModelLenTokens).toFixed(2);
+  return `, Maximum concurrency for ${maxModelLenTokens.toLocaleString("en-US")} tokens per request: ${times}x`;
 }
 
 /** Waits `ms`; 0 does not wait at all. */

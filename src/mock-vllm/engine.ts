@@ -30,6 +30,7 @@ export class Engine {
   readonly #faults: Faults;
   readonly #corrupted = new Set<string>();
   #last: Promise<unknown> = Promise.resolve();
+  #shownLevel: number | undefined;
   #core: CoreState = { isSleeping: false, sleepingTags: [], level: 0, weights: "not loaded", isMapped: false };
 
   constructor(options: Options) {
@@ -52,6 +53,14 @@ export class Engine {
     return this.#core;
   }
 
+  /**
+   * The level of sleep as the metrics show it, undefined for awake. Not the truth: the real one notes the level that was asked
+   * for, and up to 0.28 took every wake for a full one.
+   */
+  get shownLevel(): number | undefined {
+    return this.#shownLevel;
+  }
+
   /** Whether what is said now is garbage: the weights are, or the prompt's cached prefix was computed while they were. */
   saysGarbage(prompt: string): boolean {
     if (this.#core.weights !== "garbage" && this.#corrupted.size === 0) return false;
@@ -67,12 +76,13 @@ export class Engine {
       if (hang === "") await this.#hang();
       await this.#pauseForSleep(mode);
       if (level > 0) await this.#sleepCore(level);
+      this.#shownLevel = level;
       if (hang !== undefined) await this.#hang();
     });
   }
 
-  /** POST /wake_up, of some tags or (undefined) all. */
-  wake(tags: readonly string[] | undefined): Promise<void> {
+  /** POST /wake_up, of some tags or (undefined) all; "scheduling" is none of the executor's. Resolves with whether all is awake. */
+  wake(tags: readonly string[] | undefined): Promise<boolean> {
     return this.#inTurn("wake_up", async () => {
       const hang = this.#faults.take("wake-hang");
       if (hang === "") await this.#hang();
@@ -80,9 +90,15 @@ export class Engine {
       if (this.#faults.take("crash-engine-on-wake") !== undefined) this.link.kill();
       const outOfMemory = this.#core.isSleeping && this.#faults.take("wake-oom") !== undefined;
       const corrupt = this.#core.isSleeping && this.#faults.take("corrupt-after-wake") !== undefined;
-      const state = await this.link.call({ op: "wake", tags, outOfMemory, corrupt });
+      const memoryTags = tags?.includes("scheduling") ? tags.filter((tag) => tag !== "scheduling") : tags;
+      const state = await this.link.call(
+        memoryTags?.length === 0 ? { op: "state" } : { op: "wake", tags: memoryTags, outOfMemory, corrupt },
+      );
       if (hang !== undefined) await this.#hang();
-      if (!state.isSleeping || !this.#version.partialWakeStaysPaused) this.decoder.resume();
+      const isAwake = !state.isSleeping;
+      if (isAwake || this.#version.manner === "0.28") this.#shownLevel = undefined;
+      if (isAwake || !this.#version.partialWakeStaysPaused) this.decoder.resume();
+      return isAwake;
     });
   }
 
@@ -132,7 +148,8 @@ export class Engine {
 
   /** Before 0.17 a sleep did not pause the scheduler; it ended what ran, and the next request met unmapped memory. */
   async #pauseForSleep(mode: PauseMode): Promise<void> {
-    if (this.#core.isSleeping) return;
+    // Asleep, only what waits can be ended; to let frozen requests run on would be the end of the engine.
+    if (this.#core.isSleeping && mode !== "abort") return;
     await this.decoder.pause(mode);
     if (!this.#version.queuesWhileAsleep) this.decoder.resume();
   }

@@ -9,7 +9,6 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { faultTable } from "./faults.ts";
 import { createListener, keepAliveOf } from "./http/listener.ts";
-import { processIdentity } from "./process-identity.ts";
 import { settingTable, variableOf } from "./settings.ts";
 import { eventually, MockMachine } from "./started-mock.ts";
 
@@ -43,19 +42,20 @@ test("a start prints vLLM's milestones in vLLM's order and format, whatever flag
   await using machine = new MockMachine();
   const mock = await machine.start({ args: anyFlags });
   const milestones = [
-    /^\(APIServer pid=\d+\) INFO \d\d-\d\d \d\d:\d\d:\d\d \[api_server\.py:\d+\] vLLM API server version 0\.28\.0$/m,
-    /^\(EngineCore pid=\d+\) INFO \d\d-\d\d \d\d:\d\d:\d\d \[core\.py:\d+\] Initializing a V1 LLM engine/m,
+    /^\(APIServer pid=\d+\) INFO \d\d-\d\d \d\d:\d\d:\d\d \[api_utils\.py:\d+\]  ▄▄ ▄█ █     █     █ ▀▄▀ █  version 0\.32\.0$/m,
+    /^\(EngineCore pid=\d+\) INFO \d\d-\d\d \d\d:\d\d:\d\d \[core\.py:\d+\] Initializing a V1 LLM engine \(v0\.32\.0\) with config: model=/m,
     /Starting to load model test\/model-1B/,
-    /Loading safetensors checkpoint shards:\s+50% Completed \| 2\/4 \[/,
+    /^\r?Loading safetensors checkpoint shards:\s+50% Completed \| 2\/4 \[/m,
     /Loading weights took [\d.]+ seconds/,
     /Model loading took 1\.86 GiB memory and [\d.]+ seconds/,
     /torch\.compile/,
     /Available KV cache memory: 18\.74 GiB/,
-    /GPU KV cache size: [\d,]+ tokens/,
+    /GPU KV cache size: [\d,]+ tokens, Maximum concurrency for 4,096 tokens per request: [\d.]+x$/m,
     /Capturing CUDA graphs \(.*\):\s+40%\|.*\| 14\/35/,
     /Graph capturing finished in \d+ secs/,
-    /init engine \(.*\) took [\d.]+ s/,
-    /Application startup complete\./,
+    /init engine \(.*\) took [\d.]+ s$/m,
+    /^\(APIServer .*\] Starting vLLM server on http:\/\/127\.0\.0\.1:\d+$/m,
+    /^INFO: {5}Application startup complete\.$/m,
   ];
   const places = milestones.map((milestone) => mock.log.search(milestone));
   assert.ok(
@@ -66,6 +66,16 @@ test("a start prints vLLM's milestones in vLLM's order and format, whatever flag
     places,
     places.toSorted((a, b) => a - b),
   );
+});
+
+test("version 0.14 says its version in a line of its own, and older versions put the process before every line", async () => {
+  await using machine = new MockMachine({ MOCK_VLLM_GPUS: "0:24GiB,1:24GiB" });
+  const old = await machine.start({ env: { MOCK_VLLM_VERSION: "0.14.1", CUDA_VISIBLE_DEVICES: "0" } });
+  assert.match(old.log, /\] vLLM API server version 0\.14\.1$/m);
+  const newer = await machine.start({ env: { MOCK_VLLM_VERSION: "0.28.0", CUDA_VISIBLE_DEVICES: "1" } });
+  assert.match(newer.log, /█ {2}version 0\.28\.0$/m);
+  for (const { log } of [old, newer])
+    assert.match(log, /^\(APIServer pid=\d+\) INFO: {5}Application startup complete\.$/m);
 });
 
 test("lines are coloured as vLLM's are unless NO_COLOR is set", async () => {
@@ -144,89 +154,6 @@ test("EngineCore is a child of its own name in the same process group", async ()
   assert.deepEqual([fields?.[1], fields?.[2]], [String(mock.child.pid), String(mock.child.pid)]);
 });
 
-test("EngineCore outlives a SIGKILL of the API server and holds the GPU while the port is free", async () => {
-  await using machine = new MockMachine();
-  const mock = await machine.start();
-  const { corePid } = mock;
-  mock.child.kill("SIGKILL");
-  await mock.exit;
-  assert.equal(await refused(Number(new URL(mock.url).port)), true);
-  assert.notEqual(processIdentity(corePid), undefined);
-  const held = await machine.run(["nvidia-smi", "--query-compute-apps=pid", "--format=csv,noheader"]);
-  assert.equal(held.out.trim(), String(corePid));
-  mock.killGroup("SIGTERM");
-  await eventually("the orphan to end", () => processIdentity(corePid) === undefined);
-});
-
-test("SIGTERM ends running work at once with 200 and finish_reason abort, and both processes with code 0", async () => {
-  await using machine = new MockMachine();
-  const mock = await machine.start({ env: { MOCK_VLLM_ITL_MS: "20" } });
-  const answer = mock.ask({ max_tokens: 10_000, ignore_eos: true });
-  await eventually(
-    "the request to run",
-    async () => (await mock.get<{ running: number }>("/mock/state")).running === 1,
-  );
-  mock.child.kill("SIGTERM");
-  const { status, reason } = await answer;
-  assert.deepEqual([status, reason], [200, "abort"]);
-  assert.deepEqual(await mock.exit, { code: 0, signal: null });
-  await eventually("EngineCore to end", () => processIdentity(mock.corePid) === undefined);
-});
-
-test("a signal to the whole group ends both as well", async () => {
-  await using machine = new MockMachine();
-  const mock = await machine.start();
-  mock.killGroup("SIGTERM");
-  assert.deepEqual(await mock.exit, { code: 0, signal: null });
-  await eventually("EngineCore to end", () => processIdentity(mock.corePid) === undefined);
-});
-
-test("with --shutdown-timeout running work ends by itself, also when the whole group is signalled", async () => {
-  await using machine = new MockMachine();
-  const mock = await machine.start({ args: ["--shutdown-timeout", "20"], env: { MOCK_VLLM_ITL_MS: "20" } });
-  const answer = mock.ask({ max_tokens: 20, ignore_eos: true });
-  await eventually(
-    "the request to run",
-    async () => (await mock.get<{ running: number }>("/mock/state")).running === 1,
-  );
-  mock.killGroup("SIGTERM");
-  const { status, reason } = await answer;
-  assert.deepEqual([status, reason], [200, "length"]);
-  assert.equal((await mock.exit).code, 0);
-});
-
-test("when EngineCore dies requests get 500, health 503, and the API server ends with code 0", async () => {
-  await using machine = new MockMachine();
-  const mock = await machine.start({ env: { MOCK_VLLM_DEAD_MS: "1500", MOCK_VLLM_ITL_MS: "20" } });
-  const running = mock.ask({ max_tokens: 10_000, ignore_eos: true });
-  await eventually(
-    "the request to run",
-    async () => (await mock.get<{ running: number }>("/mock/state")).running === 1,
-  );
-  process.kill(mock.corePid, "SIGKILL");
-  assert.equal((await running).status, 500);
-  assert.equal((await mock.fetch("/health")).status, 503);
-  const late = await mock.ask();
-  assert.equal(late.status, 500);
-  assert.match(late.text, /EngineCore encountered an issue/);
-  assert.equal((await mock.fetch("/is_sleeping")).status, 500);
-  assert.deepEqual(await mock.exit, { code: 0, signal: null });
-});
-
-test("a stream that loses its engine ends with an error chunk and [DONE]", async () => {
-  await using machine = new MockMachine();
-  const mock = await machine.start({ env: { MOCK_VLLM_ITL_MS: "20" } });
-  const messages = [{ role: "user", content: "hi" }];
-  const answer = await mock.fetch("/v1/chat/completions", {
-    json: { messages, stream: true, max_tokens: 5000, ignore_eos: true },
-  });
-  process.kill(mock.corePid, "SIGKILL");
-  assert.match(
-    await answer.text(),
-    /data: \{"error":\{"message":"EngineCore encountered an issue[^\n]*\n\ndata: \[DONE\]\n\n$/,
-  );
-});
-
 test("an idle connection is closed after the keep-alive time, without a header that gives it away", async () => {
   await using machine = new MockMachine();
   const mock = await machine.start({ env: { VLLM_HTTP_TIMEOUT_KEEP_ALIVE: "0.3" } });
@@ -289,5 +216,5 @@ test("help lists every setting and every fault, and the version is the one it be
   assert.equal(code, 0);
   for (const word of ["MOCK_VLLM_GPUS", "--mock-sleep-ms", "wake-oom", "crash-api-after-chunks"])
     assert.ok(out.includes(word), word);
-  assert.match((await machine.run(["--version"])).out, /^0\.28\.0/);
+  assert.match((await machine.run(["--version"])).out, /^0\.32\.0/);
 });

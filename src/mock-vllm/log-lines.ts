@@ -1,5 +1,6 @@
 /** Log lines in vLLM's format, written at once so that they are in the file before anything that follows from them. */
 import { writeSync } from "node:fs";
+import type { EngineVersion } from "./engine-version.ts";
 
 /** Writes lines as one of vLLM's processes. Nothing here ever throws: a full disk or a closed pipe must not end an engine. */
 export interface Log {
@@ -10,29 +11,33 @@ export interface Log {
   plain(text: string): void;
 }
 
-/** A log for the process called `name` (APIServer, EngineCore), with ANSI colours unless NO_COLOR is set. */
-export function openLog(name: string, env: NodeJS.ProcessEnv): Log {
+/**
+ * A log for the process called `name` (APIServer, EngineCore), with ANSI colours unless NO_COLOR is set. Plain lines carry the
+ * process only in the older manner.
+ */
+export function openLog(name: string, env: NodeJS.ProcessEnv, manner: EngineVersion["manner"]): Log {
   const coloured = env["NO_COLOR"] === undefined || env["NO_COLOR"] === "";
   const label = `(${name} pid=${process.pid})`;
   const prefix = coloured ? `\u001b[0;36m${label}\u001b[0;0m ` : `${label} `;
-  const put = (fd: 1 | 2, text: string): void => {
-    write(
-      fd,
-      text
-        .split("\n")
-        .map((line) => `${prefix}${line}\n`)
-        .join(""),
-    );
-  };
   const levelled = (level: string) => (place: string, message: string) => {
-    put(1, `${level} ${timestamp(new Date())} [${place}] ${message}`);
+    put(1, `${prefix}${level} ${timestamp(new Date())} [${place}] `, message);
   };
   return {
     info: levelled("INFO"),
     warning: levelled("WARNING"),
     error: levelled("ERROR"),
-    plain: (text) => put(2, text),
+    plain: (text) => put(2, manner === "0.32" ? "" : prefix, text),
   };
+}
+
+function put(fd: 1 | 2, start: string, text: string): void {
+  write(
+    fd,
+    text
+      .split("\n")
+      .map((line) => `${start}${line}\n`)
+      .join(""),
+  );
 }
 
 function timestamp(now: Date): string {

@@ -2,22 +2,32 @@
 import type { FinishReason } from "./decoder.ts";
 import type { Engine } from "./engine.ts";
 
-const bucketSeconds = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 120];
+const tokenBucketSeconds = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60, 120,
+];
+
+const transitionBucketSeconds = [0.01, 0.1, 1, 10, 30, 60, 120, 300, 600];
 
 class Histogram {
-  readonly #counts = bucketSeconds.map(() => 0);
+  readonly #bucketSeconds: readonly number[];
+  readonly #counts: number[];
   #sum = 0;
   #count = 0;
+
+  constructor(bucketSeconds: readonly number[] = tokenBucketSeconds) {
+    this.#bucketSeconds = bucketSeconds;
+    this.#counts = bucketSeconds.map(() => 0);
+  }
 
   observe(seconds: number): void {
     this.#sum += seconds;
     this.#count += 1;
-    for (const [at, limit] of bucketSeconds.entries())
+    for (const [at, limit] of this.#bucketSeconds.entries())
       if (seconds <= limit) this.#counts[at] = (this.#counts[at] ?? 0) + 1;
   }
 
   lines(name: string, labels: string): string[] {
-    const buckets = bucketSeconds.map(
+    const buckets = this.#bucketSeconds.map(
       (limit, at) => `${name}_bucket{${labels},le="${limit}"} ${this.#counts[at] ?? 0}`,
     );
     return [
@@ -35,6 +45,7 @@ export class Meters {
   readonly #firstToken = new Histogram();
   readonly #wholeRequest = new Histogram();
   readonly #successes: Record<FinishReason, number> = { stop: 0, length: 0, abort: 0 };
+  readonly #transitions = new Map<"sleep" | "wake", { readonly took: Histogram; inFlight: number }>();
   #promptTokens = 0;
   #generatedTokens = 0;
 
@@ -59,24 +70,54 @@ export class Meters {
     this.#wholeRequest.observe(ms / 1000);
   }
 
+  /** Has a transition done, and notes that it is under way and how long it took, however it ends. */
+  async timed<T>(operation: "sleep" | "wake", action: () => Promise<T>): Promise<T> {
+    const known = this.#transitions.get(operation) ?? { took: new Histogram(transitionBucketSeconds), inFlight: 0 };
+    this.#transitions.set(operation, known);
+    const startedAt = performance.now();
+    known.inFlight += 1;
+    try {
+      return await action();
+    } finally {
+      known.inFlight -= 1;
+      known.took.observe((performance.now() - startedAt) / 1000);
+    }
+  }
+
   /** The whole page. */
   render(engine: Engine): string {
     const labels = `engine="0",model_name="${this.#modelName.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
     const one = (name: string, kind: string, about: string, value: number): string[] =>
       metric(name, kind, about, [`vllm:${kind === "counter" ? `${name}_total` : name}{${labels}} ${value}`]);
-    // Like the real one, this believes that any wake is a full wake.
-    const { isSleeping, level, sleepingTags } = engine.core;
-    const asleep = isSleeping && sleepingTags.length === 2;
-    const states = { awake: !asleep, weights_offloaded: asleep && level === 1, discard_all: asleep && level === 2 };
+    const level = engine.shownLevel;
+    const states = { awake: level === undefined, weights_offloaded: level === 1, discard_all: level === 2 };
+    const transitions = [...this.#transitions];
     return [
       ...one("num_requests_running", "gauge", "Number of requests in model execution batches.", engine.decoder.running),
       ...one("num_requests_waiting", "gauge", "Number of requests waiting to be processed.", engine.decoder.waiting),
       ...metric(
         "engine_sleep_state",
         "gauge",
-        "Engine sleep state; awake = 0 means engine is sleeping; awake = 1 means engine is awake.",
+        "Engine sleep state; awake = 0 means engine is sleeping; awake = 1 means engine is awake; " +
+          "weights_offloaded = 1 means sleep level 1; discard_all = 1 means sleep level 2.",
         Object.entries(states).map(
           ([state, is]) => `vllm:engine_sleep_state{${labels},sleep_state="${state}"} ${is ? 1 : 0}`,
+        ),
+      ),
+      ...metric(
+        "sleep_mode_operation_duration_seconds",
+        "histogram",
+        "Duration of one sleep-mode operation.",
+        transitions.flatMap(([operation, { took }]) =>
+          took.lines("vllm:sleep_mode_operation_duration_seconds", `operation="${operation}"`),
+        ),
+      ),
+      ...metric(
+        "sleep_mode_operations_in_flight",
+        "gauge",
+        "Sleep-mode operations currently awaited.",
+        transitions.map(
+          ([operation, { inFlight }]) => `vllm:sleep_mode_operations_in_flight{operation="${operation}"} ${inFlight}`,
         ),
       ),
       ...one(

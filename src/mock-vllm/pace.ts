@@ -7,6 +7,8 @@ export interface Pace {
   readonly reloadMs: number;
   readonly ttftMs: number;
   readonly itlMs: number;
+  /** From the moment an engine that lost its EngineCore refuses connections to the end of its process. */
+  readonly cleanUpMs: number;
   /** `first` is the first level-1 sleep, which also allocates the pinned host memory. */
   sleepMs(level: number, first: boolean): number;
   /** For one tag; a full wake is both, one after the other. */
@@ -19,6 +21,7 @@ const copyBytesPerMs = 15e6;
 const pinnedBytesPerMs = 3e6;
 const startOverheadMs = 1_800;
 const transitionOverheadMs = 100;
+const cleanUpMs = 2_200;
 
 /** The pace of an engine whose weights take `weightsBytes` in all. */
 export function paceOf(settings: Settings, weightsBytes: number): Pace {
@@ -28,6 +31,7 @@ export function paceOf(settings: Settings, weightsBytes: number): Pace {
     reloadMs: settings.reloadMs ?? scale * (weightsBytes / diskBytesPerMs),
     ttftMs: settings.ttftMs ?? scale * 30,
     itlMs: settings.itlMs ?? scale * 15,
+    cleanUpMs: scale * cleanUpMs,
     sleepMs: (level, first) => {
       const copyMs = level === 1 ? weightsBytes / copyBytesPerMs : 0;
       // A sleep whose length is set is that long the first time too, unless the penalty is set as well.

@@ -7,6 +7,7 @@ import type { CoreConfig } from "./core-protocol.ts";
 import { EngineDeadError } from "./engine-link.ts";
 import { Engine } from "./engine.ts";
 import { defaultVersion, engineVersion } from "./engine-version.ts";
+import type { EngineVersion } from "./engine-version.ts";
 import { EventRing } from "./event-ring.ts";
 import { Faults, parseFaults } from "./faults.ts";
 import { createListener, keepAliveOf } from "./http/listener.ts";
@@ -37,9 +38,9 @@ export async function serve(words: readonly string[]): Promise<void> {
   const version = engineVersion(settings.version ?? defaultVersion);
   const keepAliveMs = keepAliveOf(env);
   const faults = openFaults(settings);
-  const log = openLog("APIServer", env);
+  const log = openLog("APIServer", env, version.manner);
   const address = await bindOrExit(args, log);
-  log.info("api_server.py:1896", `vLLM API server version ${version.name}`);
+  sayVersion(version, args.model, log);
   log.info("utils.py:233", `non-default args: ${JSON.stringify({ model_tag: args.model, port: args.port })}`);
   if (args.apiServerCount > 1)
     log.warning("api_server.py:1900", "the stand-in runs one API server, whatever --api-server-count says");
@@ -63,11 +64,32 @@ export async function serve(words: readonly string[]): Promise<void> {
     stopReading: (ms) => listener.stopReading(ms),
   };
   obeySignals(services, listener, core.ignoreSigterm);
-  await runUntilDead(services, listener, address);
+  await runUntilDead(services, listener, address, pace.cleanUpMs);
 }
 
-async function runUntilDead(services: Services, listener: Listener, address: BoundAddress): Promise<void> {
-  const { engine, log, events, faults, settings } = services;
+/** The first lines: in the versions that have a banner, with the version in the middle of it. */
+function sayVersion(version: EngineVersion, model: string, log: Log): void {
+  if (!version.printsBanner) return log.info("api_server.py:1896", `vLLM API server version ${version.name}`);
+  return log.info(
+    "api_utils.py:347",
+    [
+      "",
+      "       █     █     █▄   ▄█",
+      ` ▄▄ ▄█ █     █     █ ▀▄▀ █  version ${version.name}`,
+      `  █▄█▀ █     █     █     █  model   ${model}`,
+      "   ▀▀  ▀▀▀▀▀ ▀▀▀▀▀ ▀     ▀",
+      "",
+    ].join("\n"),
+  );
+}
+
+async function runUntilDead(
+  services: Services,
+  listener: Listener,
+  address: BoundAddress,
+  cleanUpMs: number,
+): Promise<void> {
+  const { engine, log, events, faults, settings, version } = services;
   try {
     await engine.link.ready;
   } catch (error) {
@@ -79,20 +101,28 @@ async function runUntilDead(services: Services, listener: Listener, address: Bou
   }
   const deaf = faults.take("stop-reading");
   if (deaf !== undefined) listener.stopReading(deaf === "" ? undefined : Number(deaf));
-  log.info("api_server.py:1384", `Starting vLLM API server 0 on ${address.name}`);
+  const server = version.manner === "0.32" ? "server" : "API server 0";
+  log.info("entry.py:140", `Starting vLLM ${server} on ${address.name}`);
   log.plain(`INFO:     Started server process [${process.pid}]`);
   log.plain("INFO:     Waiting for application startup.");
   try {
     await address.listen(listener.server);
   } catch (error) {
-    exitForAddress(error, address.name, log);
+    exitForAddress(error, log);
   }
   events.add("listening");
   log.plain("INFO:     Application startup complete.");
   await engine.link.died;
   if (isStopping) return;
   log.error("async_llm.py:525", "AsyncLLM output_handler failed: EngineDeadError: EngineCore encountered an issue.");
-  await new Promise((resolve) => setTimeout(resolve, settings.deadMs ?? 200));
+  await delay(settings.deadMs ?? 200);
+  if (isStopping) return;
+  // From here on connections are refused, while the process takes its time to end.
+  log.plain("INFO:     Shutting down");
+  listener.server.close();
+  listener.server.closeIdleConnections();
+  await delay(cleanUpMs);
+  log.plain("INFO:     Application shutdown complete.");
   // An exit nobody asked for, and still 0: that is how the real one ends.
   process.exit(0);
 }
@@ -105,10 +135,18 @@ function obeySignals(services: Services, listener: Listener, ignoresSigterm: boo
     const ignores = signal === "SIGTERM" && (ignoresSigterm || faults.take("ignore-sigterm") !== undefined);
     if (isStopping || ignores) return;
     isStopping = true;
+    const timeoutMs = version.drainsOnShutdown ? args.shutdownTimeoutMs : 0;
+    if (version.manner === "0.32") {
+      const mode = timeoutMs === 0 ? "abort" : "drain";
+      log.info("launcher.py:254", "[shutdown] API server: shutdown triggered");
+      log.info(
+        "launcher.py:270",
+        `[shutdown] API server: stopping engine client mode=${mode} timeout=${timeoutMs / 1000}s`,
+      );
+    }
     log.plain("INFO:     Shutting down");
     const closed = listener.server.listening ? once(listener.server, "close") : Promise.resolve();
     listener.server.close();
-    const timeoutMs = version.drainsOnShutdown ? args.shutdownTimeoutMs : 0;
     if (timeoutMs > 0) await Promise.race([engine.decoder.pause("wait"), delay(timeoutMs)]);
     await engine.decoder.pause("abort");
     // The last bytes of what was aborted go out before the process does.
@@ -130,12 +168,12 @@ async function bindOrExit(args: ServeArguments, log: Log): Promise<BoundAddress>
   try {
     return await bindAddress(args);
   } catch (error) {
-    return exitForAddress(error, `${args.host ?? "0.0.0.0"}:${args.port}`, log);
+    return exitForAddress(error, log);
   }
 }
 
 /** Exits with 1 as Python does when the address cannot be had; passes every other error on. */
-function exitForAddress(error: unknown, name: string, log: Log): never {
+function exitForAddress(error: unknown, log: Log): never {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   const reasons: Record<string, string> = {
     EADDRINUSE: "[Errno 98] Address already in use",
@@ -145,7 +183,7 @@ function exitForAddress(error: unknown, name: string, log: Log): never {
   const reason = reasons[String(code)];
   if (reason === undefined) throw error;
   log.plain("Traceback (most recent call last):");
-  log.plain(`OSError: ${reason}: ${name}`);
+  log.plain(`OSError: ${reason}`);
   process.exit(1);
 }
 

@@ -44,7 +44,7 @@ export const settingTable = {
   deadMs: {
     name: "dead-ms",
     kind: "milliseconds",
-    about: "from EngineCore's death to the API server's exit (default 200)",
+    about: "from EngineCore's death until connections are refused (default 200)",
   },
   timeScale: {
     name: "time-scale",
@@ -52,7 +52,7 @@ export const settingTable = {
     about: "multiplies every duration that is not set itself (0 = at once)",
   },
   answerTokens: { name: "answer-tokens", kind: "count", about: "length of an answer without max_tokens (default 24)" },
-  version: { name: "version", kind: "text", about: "the vLLM version to behave like (default 0.28.0)" },
+  version: { name: "version", kind: "text", about: "the vLLM version to behave like (default 0.32.0)" },
   faults: { name: "faults", kind: "text", about: "faults, as sleep-error*1,leak=64MiB (see docs/MOCK-VLLM.md)" },
   faultsFile: { name: "faults-file", kind: "text", about: "JSON file of faults whose counts outlive a restart" },
 } as const satisfies Record<string, Setting>;

@@ -5,13 +5,14 @@
  *   awake --sleep(2)--> weights and KV cache gone --wake--> awake on garbage --reload--> awake
  *   asleep --wake(one tag)--> still asleep until the other tag is awake too
  *
- * Sleeping while asleep and waking while awake change nothing.
+ * Sleeping while the weights sleep and waking while awake change nothing.
  */
 import type { CoreState } from "./core-protocol.ts";
 import { restFor } from "./engine-load.ts";
 import type { EngineMemory, MemoryState, Tag } from "./engine-memory.ts";
 import type { Log } from "./log-lines.ts";
 import type { Pace } from "./pace.ts";
+import { pythonList, pythonSet } from "./python-text.ts";
 import { formatGib } from "./quantity.ts";
 
 interface Parts {
@@ -55,7 +56,7 @@ export class SleepMode {
   /** Falls asleep at level 1 or 2. Throws when host memory does not suffice, or when others took GPU memory meanwhile. */
   async sleep(level: number, fault: { freesNothing: boolean; leakBytes: number }): Promise<void> {
     const { log, pace, frees, memory } = this.#parts;
-    if (this.#isSleeping) {
+    if (this.#sleepingTags.has("weights")) {
       log.warning("abstract.py:310", "Executor is already sleeping.");
       return;
     }
@@ -94,7 +95,8 @@ export class SleepMode {
       throw new Error("CUDA Error: out of memory at /workspace/csrc/cumem_allocator.cpp:139");
     for (const tag of waking) await restFor(pace.wakeMs(this.#level, tag as Tag));
     if (waking.includes("weights")) memory.become({ hostCopy: false });
-    log.info("abstract.py:341", `It took ${seconds(startedAt)} seconds to wake up tags ${pythonSet(waking)}.`);
+    const woken = tags === undefined || tags.length === 0 ? pythonSet(waking) : pythonList(waking);
+    log.info("abstract.py:341", `It took ${seconds(startedAt)} seconds to wake up tags ${woken}.`);
     for (const tag of waking) this.#sleepingTags.delete(tag as Tag);
     this.#isSleeping = this.#sleepingTags.size > 0;
     if (!this.#isSleeping) this.#level = 0;
@@ -104,9 +106,10 @@ export class SleepMode {
   async reload(): Promise<void> {
     const { log, pace, memory } = this.#parts;
     const startedAt = performance.now();
-    log.info("gpu_model_runner.py:3010", "Reloading weights inplace...");
+    log.info("inplace.py:91", "Reloading weights inplace...");
     await restFor(pace.reloadMs);
     log.info("default_loader.py:267", `Loading weights took ${seconds(startedAt)} seconds`);
+    log.info("inplace.py:113", `Reloading and processing weights took ${seconds(startedAt, 2)} seconds`);
     memory.become({ weights: "loaded" });
   }
 
@@ -152,10 +155,6 @@ export class SleepMode {
   }
 }
 
-function seconds(sinceMs: number): string {
-  return ((performance.now() - sinceMs) / 1000).toFixed(6);
-}
-
-function pythonSet(words: readonly string[]): string {
-  return `{${words.map((word) => `'${word}'`).join(", ")}}`;
+function seconds(sinceMs: number, digits = 6): string {
+  return ((performance.now() - sinceMs) / 1000).toFixed(digits);
 }

@@ -133,7 +133,7 @@ export class StartedMock {
   async ready(): Promise<void> {
     await eventually("the stand-in to be ready", async () => {
       if (this.child.exitCode !== null) throw new Error(`the stand-in has ended:\n${this.log}`);
-      this.#url = /API server 0 on (http:\S+)/.exec(this.log)?.[1] ?? "";
+      this.#url = /vLLM (?:API server 0|server) on (http:\S+)/.exec(this.log)?.[1] ?? "";
       if (this.#url === "") return false;
       return fetch(`${this.#url}/health`).then(
         (answer) => answer.ok,

@@ -34,7 +34,7 @@ export async function streamAnswer(
     const answer =
       error instanceof ApiError ? error : serverError(error instanceof Error ? error.message : String(error));
     if (exchange.logged !== undefined) exchange.services.requests.close(exchange.logged, "failed");
-    exchange.sendEvent(JSON.stringify(answer.body));
+    exchange.sendEvent(answer.chunk);
   }
   exchange.sendEvent("[DONE]");
   exchange.endStream();

@@ -22,7 +22,14 @@ export async function transcriptions(exchange: Exchange): Promise<void> {
   const prompt = createHash("sha256")
     .update(new Uint8Array(await file.arrayBuffer()))
     .digest("hex");
-  const { text } = await generateWhole(exchange, { modelName, prompt, maxTokens: undefined, stops: [], json });
+  const { text } = await generateWhole(exchange, {
+    modelName,
+    prompt,
+    maxTokens: undefined,
+    maxTokensName: "",
+    stops: [],
+    json,
+  });
   if (fields["response_format"] === "text") return exchange.send(200, "text/plain; charset=utf-8", text);
   const seconds = Math.max(1, Math.ceil(file.size / 32_000));
   return exchange.sendJson(200, { text, usage: { type: "duration", seconds } });

@@ -1,19 +1,34 @@
 /** POST /v1/chat/completions. */
-import { randomUUID } from "node:crypto";
-import { invalidBody } from "./api-errors.ts";
 import { streamAnswer } from "./answer-stream.ts";
 import type { Exchange, JsonObject } from "./exchange.ts";
-import { generate, generateWhole, modelNameOf, numberOf } from "./generation.ts";
+import {
+  generate,
+  generateWhole,
+  modelField,
+  modelNameOf,
+  numberOf,
+  samplingFields,
+  wantsStream,
+} from "./generation.ts";
 import type { Ending, Wish } from "./generation.ts";
 import { messagesText, stopsOf, usageOf } from "./request-fields.ts";
+import { checkFields } from "./validation.ts";
+import type { Field } from "./validation.ts";
+
+const fields: readonly Field[] = [
+  { name: "messages", kind: "list", required: true },
+  modelField,
+  ...samplingFields,
+  { name: "max_completion_tokens", kind: "integer" },
+];
 
 /** Answers a chat, whole or as a stream of chunks. */
 export async function chatCompletions(exchange: Exchange): Promise<void> {
   const json = await exchange.readJson();
   const wish = chatWish(exchange, json);
-  const id = `chatcmpl-${randomUUID().replaceAll("-", "")}`;
+  const id = `chatcmpl-${exchange.id}`;
   const base = { id, created: Math.floor(Date.now() / 1000), model: wish.modelName };
-  if (json["stream"] === true) return streamChat(exchange, wish, base);
+  if (wantsStream(json)) return streamChat(exchange, wish, base);
   const { text, ending } = await generateWhole(exchange, wish);
   exchange.sendJson(200, {
     ...base,
@@ -45,14 +60,14 @@ export async function chatCompletions(exchange: Exchange): Promise<void> {
 }
 
 function chatWish(exchange: Exchange, json: JsonObject): Wish {
-  const messages = json["messages"];
-  if (!Array.isArray(messages)) {
-    throw invalidBody("[{'type': 'missing', 'loc': ('body', 'messages'), 'msg': 'Field required'}]");
-  }
+  checkFields(json, fields);
+  const messages = json["messages"] as readonly unknown[];
+  const maxCompletionTokens = numberOf(json, "max_completion_tokens");
   return {
     modelName: modelNameOf(exchange, json),
     prompt: messagesText(messages),
-    maxTokens: numberOf(json, "max_completion_tokens") ?? numberOf(json, "max_tokens"),
+    maxTokens: maxCompletionTokens ?? numberOf(json, "max_tokens"),
+    maxTokensName: maxCompletionTokens === undefined ? "max_tokens" : "max_completion_tokens",
     stops: stopsOf(json),
     json,
   };
@@ -66,13 +81,19 @@ async function streamChat(exchange: Exchange, wish: Wish, base: object): Promise
       choices: [{ index: 0, delta, logprobs: null, finish_reason: reason, ...extra }],
     });
   let isFirst = true;
+  const sendRole = (): void => {
+    if (isFirst) exchange.sendEvent(chunk({ role: "assistant", content: "" }, null));
+    isFirst = false;
+  };
   await streamAnswer(exchange, wish, generate(exchange, wish), {
     onPiece: (piece) => {
-      if (isFirst) exchange.sendEvent(chunk({ role: "assistant", content: "" }, null));
-      isFirst = false;
+      sendRole();
       exchange.sendEvent(chunk({ content: piece }, null, { token_ids: null }));
     },
     onEnd: (ending: Ending) => {
+      sendRole();
+      // As the real one: what was aborted before its first token gets no chunk that says how it ended.
+      if (ending.completionTokens === 0) return;
       exchange.sendEvent(chunk({ content: "" }, ending.reason, { stop_reason: ending.stop ?? null, token_ids: null }));
     },
     usageChunk: (ending) =>

@@ -2,7 +2,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { LoggedRequest } from "../request-log.ts";
 import type { Services } from "../services.ts";
-import { ApiError, invalidBody } from "./api-errors.ts";
+import { randomBytes } from "node:crypto";
+import { ApiError, FrameworkError, invalidBody } from "./api-errors.ts";
+import { findJsonMistake } from "./json-mistake.ts";
+import { invalid } from "./validation.ts";
 
 /** The largest body taken, in bytes. */
 const bodyBytesMax = 512 * 2 ** 20;
@@ -19,6 +22,7 @@ export class Exchange {
   /** The request's line in the log; undefined for probes and control routes. */
   logged: LoggedRequest | undefined;
   readonly #gone = new AbortController();
+  readonly #id: string;
   #hasSent = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, url: URL, services: Services) {
@@ -26,10 +30,17 @@ export class Exchange {
     this.response = response;
     this.url = url;
     this.services = services;
+    const id = request.headers["x-request-id"];
+    this.#id = typeof id === "string" ? id : randomId();
     response.on("close", () => {
       if (response.writableFinished) services.events.add("last byte sent", url.pathname);
       else this.#gone.abort();
     });
+  }
+
+  /** The id of an answer, behind a prefix of its route: what the client sent as X-Request-Id, or 16 hex digits. */
+  get id(): string {
+    return this.#id;
   }
 
   /** Aborted when the client goes away before the answer is complete. */
@@ -56,23 +67,16 @@ export class Exchange {
     const body = await this.readBody();
     const contentType = this.request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
     if (this.logged !== undefined && contentType !== "application/json") {
-      throw invalidBody("[\"Unsupported Media Type: Only 'application/json' is allowed\"]");
+      throw invalidBody("1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed");
     }
-    let json: unknown;
-    try {
-      json = JSON.parse(body.toString());
-    } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      throw invalidBody(
-        `[{'type': 'json_invalid', 'loc': ('body', 0), 'msg': 'JSON decode error', 'input': {}, 'ctx': {'error': '${text}'}}]`,
-      );
-    }
-    if (typeof json !== "object" || json === null || Array.isArray(json)) {
-      throw invalidBody(
-        "[{'type': 'model_attributes_type', 'loc': ('body',), 'msg': 'Input should be a valid dictionary'}]",
-      );
-    }
-    return json as JsonObject;
+    const json = body.length === 0 ? null : parseJson(body);
+    const fits = typeof json === "object" && !Array.isArray(json);
+    if (fits && json !== null) return json as JsonObject;
+    const [type, msg] =
+      json === null
+        ? ["missing", "Field required"]
+        : ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"];
+    throw invalid([{ type, loc: "body", msg, input: json }]);
   }
 
   /** Answers with JSON. */
@@ -87,6 +91,14 @@ export class Exchange {
     this.response.writeHead(status, { ...this.#headers(), ...type, "content-length": Buffer.byteLength(text) });
     this.#stampFirst();
     this.response.end(text);
+  }
+
+  /** Answers 307 with another path of the same address. */
+  redirect(target: string): void {
+    const location = `http://${this.request.headers.host ?? ""}${target}`;
+    this.response.writeHead(307, { ...this.#headers(), location, "content-length": 0 });
+    this.#stampFirst();
+    this.response.end();
   }
 
   /** Begins an event stream: the headers go out at once, as uvicorn does, even while the engine sleeps. */
@@ -107,8 +119,9 @@ export class Exchange {
   }
 
   #headers(): Record<string, string> {
-    const id = this.request.headers["x-request-id"];
-    const echo = this.services.args.requestIdHeaders && typeof id === "string" ? { "x-request-id": id } : {};
+    const sentId = this.request.headers["x-request-id"];
+    const id = typeof sentId === "string" ? sentId : randomBytes(16).toString("hex");
+    const echo = this.services.args.requestIdHeaders ? { "x-request-id": id } : {};
     // Said here, or Node adds a Keep-Alive header with the time limit, which uvicorn does not give away.
     const staysOpen = this.request.httpVersion === "1.1" && this.request.headers.connection?.toLowerCase() !== "close";
     return { server: "uvicorn", connection: staysOpen ? "keep-alive" : "close", ...echo };
@@ -118,5 +131,26 @@ export class Exchange {
     if (this.#hasSent) return;
     this.#hasSent = true;
     this.services.events.add("first byte sent", this.url.pathname);
+  }
+}
+
+/** An id as vLLM makes them: 16 hex digits. */
+export function randomId(): string {
+  return randomBytes(8).toString("hex");
+}
+
+function parseJson(body: Buffer): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch {
+    throw new FrameworkError(400, "There was an error parsing the body");
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    const { message, at } = findJsonMistake(text) ?? { message: "Expecting value", at: 0 };
+    const ctx = { error: message };
+    throw invalid([{ type: "json_invalid", loc: `body.${at}`, msg: "JSON decode error", input: {}, ctx }]);
   }
 }

@@ -3,8 +3,11 @@ import { answerOf, garbageAt } from "../answers.ts";
 import { ClientGoneError } from "../decoder.ts";
 import type { FinishReason } from "../decoder.ts";
 import { countTokens } from "../tokens.ts";
-import { badRequest, unknownModel } from "./api-errors.ts";
+import { EngineDeadError } from "../engine-link.ts";
+import { badValue, unknownModel } from "./api-errors.ts";
 import type { Exchange, JsonObject } from "./exchange.ts";
+import { checkFields, isTrue } from "./validation.ts";
+import type { Field } from "./validation.ts";
 
 /** What a route has understood of its request. */
 export interface Wish {
@@ -12,6 +15,8 @@ export interface Wish {
   readonly prompt: string;
   /** Undefined lets the answer end by itself. */
   readonly maxTokens: number | undefined;
+  /** The field that `maxTokens` came from, for the refusal. */
+  readonly maxTokensName: string;
   readonly stops: readonly string[];
   readonly json: JsonObject;
 }
@@ -27,15 +32,27 @@ export interface Ending {
 
 const defaultAnswerTokens = 24;
 
-/** The name the request asks for, checked: a missing one means the base model. Throws vLLM's 404. */
+/** The field `model`, as most routes take it. */
+export const modelField: Field = { name: "model", kind: "text" };
+/** The fields beyond a route's own that the stand-in acts on, in vLLM's order. */
+export const samplingFields: readonly Field[] = [
+  { name: "max_tokens", kind: "integer" },
+  { name: "seed", kind: "integer" },
+  { name: "stop", kind: "texts" },
+  { name: "stream", kind: "flag" },
+  { name: "temperature", kind: "number" },
+];
+
+/** The name the request asks for, checked: a missing one, null or "" means the base model. Throws vLLM's 400 and 404. */
 export function modelNameOf(exchange: Exchange, json: JsonObject): string {
-  const { servedModelNames, model } = exchange.services.args;
+  const { args, version } = exchange.services;
+  const { servedModelNames, model } = args;
+  checkFields(json, [modelField]);
   const base = servedModelNames[0] ?? model;
   const name = json["model"];
-  if (name === undefined || name === null || name === "") return base;
-  if (typeof name !== "string") throw badRequest("model: Input should be a valid string", "model");
-  if (!servedModelNames.includes(name)) throw unknownModel(name);
-  return name;
+  if (typeof name !== "string" || name === "") return base;
+  if (servedModelNames.includes(name)) return name;
+  throw unknownModel(name, version.manner === "0.32" ? servedModelNames : undefined);
 }
 
 /**
@@ -43,12 +60,11 @@ export function modelNameOf(exchange: Exchange, json: JsonObject): string {
  * decoded; the generator returns how it ended.
  */
 export function generate(exchange: Exchange, wish: Wish): AsyncGenerator<string, Ending> {
-  const { settings, args } = exchange.services;
+  const { settings, args, engine } = exchange.services;
+  if (engine.link.isDead) throw new EngineDeadError();
   const promptTokens = countTokens(wish.prompt);
   const naturalTokens = settings.answerTokens ?? defaultAnswerTokens;
   const count = tokenCount(wish, promptTokens, naturalTokens, args.maxModelLenTokens);
-  numberOf(wish.json, "temperature");
-  numberOf(wish.json, "seed");
   const endsEarly = count < naturalTokens || wish.json["ignore_eos"] === true;
   return decode(exchange, wish, { promptTokens, count, lastReason: endsEarly ? "length" : "stop" });
 }
@@ -118,30 +134,43 @@ export async function generateWhole(exchange: Exchange, wish: Wish): Promise<{ t
   }
 }
 
-/** A number of the request; undefined if absent or null. Throws 400 for anything else. */
-export function numberOf(json: JsonObject, key: string): number | undefined {
-  const value = json[key];
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== "number") throw badRequest(`${key}: Input should be a valid number`, key);
-  return value;
+/** A number of the request, in any of the forms that `checkFields` lets pass; undefined if absent or null. Throws 400 otherwise. */
+export function numberOf(json: JsonObject, name: string): number | undefined {
+  checkFields(json, [{ name, kind: "number" }]);
+  const value = json[name];
+  return value === undefined || value === null ? undefined : Number(value);
 }
 
+/** Whether an answer is wanted as a stream. */
+export function wantsStream(json: JsonObject): boolean {
+  return isTrue(json["stream"]);
+}
+
+/** The reasons for a refusal stand in vLLM's order; a wish that is only too large for the room left is cut down to it. */
 function tokenCount(wish: Wish, promptTokens: number, naturalTokens: number, maxModelLenTokens: number): number {
-  const room = maxModelLenTokens - promptTokens;
-  const { maxTokens } = wish;
-  if (room <= 0 || (maxTokens !== undefined && maxTokens > room)) {
-    throw badRequest(
-      `This model's maximum context length is ${maxModelLenTokens} tokens. However, you requested ${maxTokens ?? 0} output tokens and ` +
-        `your prompt contains ${promptTokens} input tokens, for a total of ${promptTokens + (maxTokens ?? 0)} tokens. ` +
-        "Please reduce the length of the input prompt or the number of requested output tokens.",
-      "input_tokens",
+  const { maxTokens, maxTokensName } = wish;
+  if (maxTokens !== undefined && maxTokens > maxModelLenTokens) {
+    throw badValue(
+      `${maxTokensName}=${maxTokens} cannot be greater than max_model_len=${maxModelLenTokens}. ` +
+        "Please request fewer output tokens.",
+      maxTokensName,
+      maxTokens,
     );
   }
-  if (maxTokens !== undefined && (!Number.isInteger(maxTokens) || maxTokens < 1)) {
-    throw badRequest(`max_tokens must be at least 1, got ${maxTokens}.`, "max_tokens");
+  if (promptTokens > maxModelLenTokens) {
+    // A longer prompt is not even counted to its end.
+    const atLeastTokens = maxModelLenTokens + 1;
+    throw badValue(
+      `This model's maximum context length is ${maxModelLenTokens} tokens. However, your prompt contains at least ` +
+        `${atLeastTokens} input tokens, which exceeds this limit even without any output tokens. ` +
+        "Please reduce the length of the input prompt.",
+      "input_tokens",
+      atLeastTokens,
+    );
   }
-  if (wish.json["ignore_eos"] === true) return Math.min(room, maxTokens ?? room);
-  return Math.min(room, naturalTokens, maxTokens ?? naturalTokens);
+  const limit = Math.min(maxModelLenTokens - promptTokens, maxTokens ?? Infinity);
+  if (limit < 1) throw badValue(`max_tokens must be at least 1, got ${limit}.`, "max_tokens", limit);
+  return wish.json["ignore_eos"] === true ? limit : Math.min(limit, naturalTokens);
 }
 
 /** Takes the faults meant for this request now, so that each strikes one request and not whichever is first to get there. */

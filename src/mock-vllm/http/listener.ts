@@ -6,7 +6,7 @@ import { EngineDeadError } from "../engine-link.ts";
 import { TransitionError } from "../engine.ts";
 import { parseNumber } from "../quantity.ts";
 import type { Services } from "../services.ts";
-import { ApiError, serverError } from "./api-errors.ts";
+import { ApiError, FrameworkError, serverError } from "./api-errors.ts";
 import { Exchange } from "./exchange.ts";
 import { findRoute } from "./routes.ts";
 
@@ -81,14 +81,17 @@ async function dispatch(exchange: Exchange): Promise<void> {
   if (isGuarded(url.pathname) && !hasKey(request, services.args.apiKeys)) {
     return exchange.sendJson(401, { error: "Unauthorized" });
   }
-  if (route === "not found") return exchange.sendJson(404, { detail: "Not Found" });
-  if (route === "wrong method") return exchange.sendJson(405, { detail: "Method Not Allowed" });
+  if (route === "not found") {
+    const shorter = url.pathname.replace(/\/$/, "");
+    if (findRoute(method, shorter, services.devMode) !== "not found") return exchange.redirect(shorter + url.search);
+    throw new FrameworkError(404, "Not Found");
+  }
+  if (route === "wrong method") throw new FrameworkError(405, "Method Not Allowed");
   if (route.kind === "answer") {
     services.events.add("request received", url.pathname);
     exchange.logged = services.requests.open({ method, path: url.pathname, headers: request.headers });
     await strike(exchange);
   }
-  if (route.kind === "answer" && services.engine.link.isDead) throw new EngineDeadError();
   return route.handle(exchange);
 }
 
@@ -117,7 +120,7 @@ function fail(exchange: Exchange, error: unknown): void {
     response.destroy();
     return;
   }
-  const known = error instanceof ApiError ? error : undefined;
+  const known = error instanceof ApiError || error instanceof FrameworkError ? error : undefined;
   if (known === undefined && !(error instanceof EngineDeadError) && !(error instanceof TransitionError)) {
     services.log.error("launcher.py:80", error instanceof Error ? (error.stack ?? error.message) : String(error));
   }

@@ -1,5 +1,4 @@
 /** Routes that answer in one step, without decoding: embeddings, pooling, classification, scores, ranking. */
-import { randomUUID } from "node:crypto";
 import { embeddingOf, scoreOf } from "../answers.ts";
 import { countTokens } from "../tokens.ts";
 import { badRequest } from "./api-errors.ts";
@@ -106,7 +105,7 @@ async function pooledStep(exchange: Exchange, texts: readonly string[]): Promise
 }
 
 function frameOf(exchange: Exchange, json: JsonObject, prefix: string): { id: string; created: number; model: string } {
-  const id = `${prefix}-${randomUUID().replaceAll("-", "")}`;
+  const id = `${prefix}-${exchange.id}`;
   return { id, created: Math.floor(Date.now() / 1000), model: modelNameOf(exchange, json) };
 }
 

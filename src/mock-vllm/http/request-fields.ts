@@ -3,6 +3,7 @@ import { detokenize } from "../tokens.ts";
 import { badRequest } from "./api-errors.ts";
 import type { JsonObject } from "./exchange.ts";
 import type { Ending } from "./generation.ts";
+import { checkFields } from "./validation.ts";
 
 /** All that was said in a list of chat messages, as one text with the roles in it. */
 export function messagesText(messages: readonly unknown[]): string {
@@ -23,10 +24,9 @@ export function stopsOf(json: JsonObject, key = "stop"): readonly string[] {
   const stop = json[key];
   if (stop === undefined || stop === null) return [];
   const list: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
-  return list.map((one) => {
-    if (typeof one !== "string" || one === "") throw badRequest(`${key}: Input should be a valid string`, key);
-    return one;
-  });
+  checkFields(json, [{ name: key, kind: "texts" }]);
+  if (list.includes("")) throw badRequest("stop cannot contain an empty string.");
+  return list.map(String);
 }
 
 /** The texts of an `input` or `prompt`: a text, a list of texts, tokens, or a list of lists of tokens. */

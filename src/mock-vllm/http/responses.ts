@@ -1,11 +1,21 @@
 /** POST /v1/responses, GET /v1/responses/{id} and its cancellation: OpenAI's newer shape, with events that have names. */
-import { randomUUID } from "node:crypto";
 import { ClientGoneError } from "../decoder.ts";
 import { ApiError, badRequest, serverError } from "./api-errors.ts";
+import { randomId } from "./exchange.ts";
 import type { Exchange, JsonObject } from "./exchange.ts";
-import { generate, generateWhole, modelNameOf, numberOf } from "./generation.ts";
+import { generate, generateWhole, modelField, modelNameOf, numberOf, wantsStream } from "./generation.ts";
 import type { Ending, Wish } from "./generation.ts";
 import { messagesText } from "./request-fields.ts";
+import { checkFields } from "./validation.ts";
+import type { Field } from "./validation.ts";
+
+const fields: readonly Field[] = [
+  { name: "input", kind: "text or list", required: true },
+  { name: "max_output_tokens", kind: "integer" },
+  modelField,
+  { name: "stream", kind: "flag" },
+  { name: "temperature", kind: "number" },
+];
 
 /** How many finished responses can be asked for again. */
 const storedMax = 1_000;
@@ -16,12 +26,12 @@ export async function responses(exchange: Exchange): Promise<void> {
   const json = await exchange.readJson();
   const wish = responseWish(exchange, json);
   const frame: Frame = {
-    id: `resp_${randomUUID().replaceAll("-", "")}`,
-    itemId: `msg_${randomUUID().replaceAll("-", "")}`,
+    id: `resp_${randomId()}`,
+    itemId: `msg_${randomId()}`,
     createdSecs: Math.floor(Date.now() / 1000),
     model: wish.modelName,
   };
-  if (json["stream"] === true) return streamResponse(exchange, wish, frame);
+  if (wantsStream(json)) return streamResponse(exchange, wish, frame);
   const { text, ending } = await generateWhole(exchange, wish);
   const whole = responseOf(frame, text, ending);
   if (json["store"] !== false) store(frame.id, whole);
@@ -47,14 +57,15 @@ interface Frame {
 }
 
 function responseWish(exchange: Exchange, json: JsonObject): Wish {
+  checkFields(json, fields);
   const { input, instructions } = json;
-  const messages = typeof input === "string" ? [{ role: "user", content: input }] : input;
-  if (!Array.isArray(messages)) throw badRequest("input: expected a text or a list of messages", "input");
+  const messages = Array.isArray(input) ? input : [{ role: "user", content: input }];
   const system = typeof instructions === "string" ? [{ role: "system", content: instructions }] : [];
   return {
     modelName: modelNameOf(exchange, json),
     prompt: messagesText([...system, ...messages]),
     maxTokens: numberOf(json, "max_output_tokens"),
+    maxTokensName: "max_output_tokens",
     stops: [],
     json,
   };
@@ -64,8 +75,8 @@ async function streamResponse(exchange: Exchange, wish: Wish, frame: Frame): Pro
   const pieces = generate(exchange, wish);
   exchange.beginStream();
   let sequence = 0;
-  const send = (type: string, fields: object): void => {
-    exchange.sendEvent(JSON.stringify({ type, sequence_number: sequence, ...fields }), type);
+  const send = (type: string, rest: object): void => {
+    exchange.sendEvent(JSON.stringify({ type, sequence_number: sequence, ...rest }), type);
     sequence += 1;
   };
   const place = { item_id: frame.itemId, output_index: 0, content_index: 0 };

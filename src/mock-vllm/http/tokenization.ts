@@ -1,16 +1,23 @@
 /** POST /tokenize and /detokenize: answered by the API server alone, whatever the engine does. */
 import { detokenize as textOf, tokenize as tokensOf } from "../tokens.ts";
-import { badRequest } from "./api-errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { modelNameOf } from "./generation.ts";
+import { modelField, modelNameOf } from "./generation.ts";
 import { messagesText } from "./request-fields.ts";
+import { checkFields, invalid } from "./validation.ts";
+import type { Field } from "./validation.ts";
+
+const bothKinds: readonly Field[] = [
+  { name: "prompt", kind: "text", required: true },
+  { name: "messages", kind: "list", required: true },
+];
 
 /** Text or messages to tokens. */
 export async function tokenize(exchange: Exchange): Promise<void> {
   const json = await exchange.readJson();
-  modelNameOf(exchange, json);
   const { prompt, messages } = json;
-  if (typeof prompt !== "string" && !Array.isArray(messages)) throw badRequest("prompt: Field required", "prompt");
+  // Two kinds of request share this route; what fits neither is refused with what is missing for both.
+  if (typeof prompt !== "string" && !Array.isArray(messages)) checkFields(json, bothKinds);
+  modelNameOf(exchange, json);
   const tokens = tokensOf(typeof prompt === "string" ? prompt : messagesText(Array.isArray(messages) ? messages : []));
   exchange.sendJson(200, {
     count: tokens.length,
@@ -23,10 +30,13 @@ export async function tokenize(exchange: Exchange): Promise<void> {
 /** Tokens to text. */
 export async function detokenize(exchange: Exchange): Promise<void> {
   const json = await exchange.readJson();
+  checkFields(json, [modelField, { name: "tokens", kind: "list", required: true }]);
   modelNameOf(exchange, json);
-  const { tokens } = json;
-  if (!Array.isArray(tokens) || !tokens.every((token) => Number.isInteger(token))) {
-    throw badRequest("tokens: Input should be a valid list of integers", "tokens");
+  const tokens = json["tokens"] as readonly unknown[];
+  const wrongAt = tokens.findIndex((token) => !Number.isInteger(token));
+  if (wrongAt !== -1) {
+    const loc = `body.tokens.${wrongAt}`;
+    throw invalid([{ type: "int_type", loc, msg: "Input should be a valid integer", input: tokens[wrongAt] }]);
   }
   exchange.sendJson(200, { prompt: textOf(tokens as number[]) });
 }
