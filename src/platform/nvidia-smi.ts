@@ -1,5 +1,5 @@
 /** GPU memory as `nvidia-smi`, or a stand-in that prints the same, tells it. */
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { GpuMemory, GpuProbe } from "../ports/gpu-probe.ts";
 
 const MIB = 1024 * 1024;
@@ -7,15 +7,26 @@ const MIB = 1024 * 1024;
 /** A driver that hangs must not hang us. */
 const TIMEOUT_MS = 10_000;
 
-/** `command`: the program and its leading arguments. */
-export function nvidiaSmi(command: readonly string[], env: NodeJS.ProcessEnv): GpuProbe {
+/** What prints more than this is another program. */
+const OUTPUT_BYTES_MAX = 1024 ** 2;
+
+/** `command`: the program and its leading arguments. Whatever it does, an answer comes within `timeoutMs`. */
+export function nvidiaSmi(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  timeoutMs: number = TIMEOUT_MS,
+): GpuProbe {
+  const query = async (what: string): Promise<string[][] | null> => {
+    const text = await outputOf([...command, what, "--format=csv,noheader,nounits"], env, timeoutMs);
+    return text === null ? null : cellsOf(text);
+  };
   return {
     async gpus() {
-      const rows = await query(command, "--query-gpu=index,memory.total,memory.used", env);
+      const rows = await query("--query-gpu=index,memory.total,memory.used");
       return rows === null ? null : parseGpus(rows);
     },
     async usedBytesBy(pids) {
-      const rows = await query(command, "--query-compute-apps=pid,used_memory", env);
+      const rows = await query("--query-compute-apps=pid,used_memory");
       return rows === null ? null : sumOf(rows, new Set(pids));
     },
   };
@@ -47,14 +58,51 @@ function mebibytes(text: string): number {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) * MIB : Number.NaN;
 }
 
-function query(command: readonly string[], what: string, env: NodeJS.ProcessEnv): Promise<string[][] | null> {
-  const [program = "nvidia-smi", ...leading] = command;
+function cellsOf(text: string): string[][] {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  return lines.map((line) => line.split(",").map((cell) => cell.trim()));
+}
+
+/** What the program prints; null when it cannot be started, fails, or takes too long. Never rejects. */
+function outputOf(command: readonly string[], env: NodeJS.ProcessEnv, timeoutMs: number): Promise<string | null> {
+  const [program = "nvidia-smi", ...args] = command;
   return new Promise((resolve) => {
-    const args = [...leading, what, "--format=csv,noheader,nounits"];
-    execFile(program, args, { timeout: TIMEOUT_MS, env }, (error, stdout) => {
-      if (error !== null) return resolve(null);
-      const lines = stdout.split("\n").filter((line) => line.trim() !== "");
-      resolve(lines.map((line) => line.split(",").map((cell) => cell.trim())));
+    let child;
+    try {
+      // In a group of its own, so that a wrapper and what it has started can be ended together.
+      child = spawn(program, args, { env, detached: true, stdio: ["ignore", "pipe", "ignore"] });
+    } catch {
+      return resolve(null);
+    }
+    const { pid, stdout } = child;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const settle = (text: string | null): void => {
+      clearTimeout(timer);
+      resolve(text);
+    };
+    const giveUp = (): void => {
+      if (pid !== undefined) killGroup(pid);
+      // A program that hangs in the driver does not end even so: nothing of it may keep us waiting, or from ending.
+      stdout.destroy();
+      child.unref();
+      settle(null);
+    };
+    const timer = setTimeout(giveUp, timeoutMs);
+    stdout.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > OUTPUT_BYTES_MAX) giveUp();
     });
+    child.once("error", () => settle(null));
+    child.once("close", (exitCode) => settle(exitCode === 0 ? Buffer.concat(chunks).toString() : null));
   });
+}
+
+function killGroup(leaderPid: number): void {
+  try {
+    process.kill(-leaderPid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
+  }
 }
