@@ -16,7 +16,7 @@ import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engin
 import type { GpuProbe } from "../ports/gpu-probe.ts";
 import type { HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
-import type { EngineProcess, ExitStatus, ProcessHost } from "../ports/process-host.ts";
+import type { EngineProcess, ExitStatus, ProcessHost, ProcessIdentity } from "../ports/process-host.ts";
 import { endProcesses } from "./ending.ts";
 import { EngineControl, type ControlLimits } from "./engine-control.ts";
 import { EngineOutput } from "./engine-output.ts";
@@ -61,6 +61,8 @@ export interface EngineAnswers {
 
 interface Life {
   readonly process: EngineProcess;
+  /** Null if it had ended before it could be looked at. */
+  readonly startTime: string | null;
   readonly marker: string;
   readonly port: number;
   readonly startedAtEpochMs: number;
@@ -231,8 +233,10 @@ export class EngineSupervisor {
     this.#progress = { stage: "starting", percent: null };
     const process = await processes.spawn({ command, env, outputFile: this.#output.path });
     const origin = `http://${ENGINE_HOST}:${port}`;
+    const identity = processes.identify(process.pid);
     const life: Life = {
       process,
+      startTime: identity?.startTime ?? null,
       marker,
       port,
       startedAtEpochMs: clock.epochMs(),
@@ -243,7 +247,7 @@ export class EngineSupervisor {
       ending: false,
     };
     this.#life = life;
-    this.#identify(record, process.pid);
+    this.#identify(record, process.pid, identity);
     void process.exited.then((status) => this.#onExit(life, status));
     log.info("engine started", { model: this.#spec.name, pid: process.pid, port, output: this.#output.path });
     return life;
@@ -401,8 +405,8 @@ export class EngineSupervisor {
   }
 
   #processesOf(life: Life): readonly number[] {
-    const { processes } = this.#world;
-    return [...new Set([...processes.members(life.process.pid), ...processes.marked(life.marker)])];
+    const { process, marker, startTime } = life;
+    return this.#world.processes.relatives({ leaderPid: process.pid, marker, since: startTime });
   }
 
   #onLine(line: string, whole: boolean): void {
@@ -417,8 +421,7 @@ export class EngineSupervisor {
     if (moved) this.#world.log.info("engine progress", { model: this.#spec.name, ...progress });
   }
 
-  #identify(record: EngineRecord, pid: number): void {
-    const identity = this.#world.processes.identify(pid);
+  #identify(record: EngineRecord, pid: number, identity: ProcessIdentity | null): void {
     const { startTime = null, commandLine, executable = "" } = identity ?? {};
     this.#record = {
       ...record,

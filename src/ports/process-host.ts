@@ -34,7 +34,16 @@ export interface ProcessIdentity {
   readonly executable: string;
 }
 
-/** The machine's processes. `members` and `marked` look at every process there is: not for a tight loop. */
+/** What tells an engine's processes from all others. */
+export interface Kinship {
+  readonly leaderPid: number;
+  /** `NAME=value` in the environment that the leader was started with. */
+  readonly marker: string;
+  /** The leader's `startTime`: nobody older is one of them. Null where it is not known. */
+  readonly since: string | null;
+}
+
+/** The machine's processes. `members`, `marked` and `relatives` look at every process there is: not for a tight loop. */
 export interface ProcessHost {
   /** Rejects when the program cannot be started. */
   spawn(request: SpawnRequest): Promise<EngineProcess>;
@@ -46,6 +55,11 @@ export interface ProcessHost {
   members(leaderPid: number): readonly number[];
   /** The living processes that were started with `marker` (`NAME=value`) in their environment, wherever they have gone. */
   marked(marker: string): readonly number[];
-  /** Signals the processes, and those of `leaderPid`'s group in one step; those that are gone are passed over. */
+  /**
+   * `members` and `marked` in one look, without those who cannot belong to it: who was there before the leader, and everyone
+   * in its group or session once another process has the leader's pid.
+   */
+  relatives(kinship: Kinship): readonly number[];
+  /** Signals the processes, and those of `leaderPid`'s group in one step; who is gone, or not ours to signal, is passed over. */
   signal(leaderPid: number, pids: readonly number[], signal: "SIGTERM" | "SIGKILL"): void;
 }
