@@ -1,6 +1,6 @@
 /** One llmux a state folder: a second one would take the first one's engines for leftovers. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describeError } from "../base/failure.ts";
 import type { ProcessHost, ProcessIdentity } from "../ports/process-host.ts";
 
@@ -13,7 +13,11 @@ export interface InstanceLock {
 export function lockStateDir(stateDir: string, processes: ProcessHost): InstanceLock {
   const path = join(stateDir, "llmux.lock");
   const own = JSON.stringify(processes.identify(process.pid));
-  makeFolder(stateDir);
+  try {
+    makeFolder(stateDir);
+  } catch (error) {
+    throw unusable(stateDir, error);
+  }
   while (!create(stateDir, path, own)) {
     const found = read(path);
     const holder = parse(found);
@@ -31,11 +35,14 @@ export function lockStateDir(stateDir: string, processes: ProcessHost): Instance
   };
 }
 
-function makeFolder(stateDir: string): void {
+/** Node's own way to make parents too never returns where the system denies a folder whose parent is there, as in /proc. */
+function makeFolder(path: string): void {
+  const parent = dirname(path);
+  if (!existsSync(parent)) makeFolder(parent);
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    throw unusable(stateDir, error);
+    if (!isCode(error, "EEXIST")) throw error;
   }
 }
 
@@ -44,9 +51,13 @@ function create(stateDir: string, path: string, text: string): boolean {
     writeFileSync(path, text, { flag: "wx", mode: 0o600 });
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (isCode(error, "EEXIST")) return false;
     throw unusable(stateDir, error);
   }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 function unusable(stateDir: string, error: unknown): Error {
