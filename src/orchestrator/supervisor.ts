@@ -104,6 +104,9 @@ export class EngineSupervisor {
   #life: Life | null = null;
   #operation: Operation | null = null;
   #progress: StartProgress | null = null;
+  /** From the order to its answer: an end that comes meanwhile was asked for, also while an operation is still breaking off. */
+  #isStopping = false;
+  #isKilled = false;
 
   constructor(spec: EngineSpec, world: EngineWorld, answers: EngineAnswers) {
     this.#spec = spec;
@@ -155,11 +158,17 @@ export class EngineSupervisor {
 
   /** Ends every process of the engine, whatever is under way. */
   stop(): void {
-    void this.#stop().then((failed) => (failed === null ? this.#answers.stopped() : this.#answers.stopFailed(failed)));
+    this.#isStopping = true;
+    void this.#stop().then((failed) => {
+      this.#isStopping = false;
+      return failed === null ? this.#answers.stopped() : this.#answers.stopFailed(failed);
+    });
   }
 
-  /** Kills at once, without waiting for anything: for when llmux itself must go now. */
+  /** Kills at once, without waiting for anything: for when llmux itself must go now. Nothing is started afterwards. */
   kill(): void {
+    this.#isKilled = true;
+    this.#operation?.broken.abort();
     const life = this.#life;
     if (life === null) return;
     life.ending = true;
@@ -168,6 +177,7 @@ export class EngineSupervisor {
   }
 
   #begin(name: Operation["name"], work: (signal: AbortSignal) => Promise<() => void>): void {
+    if (this.#isKilled) return;
     assert(this.#operation === null, `${this.#spec.name}: ${name} while ${this.#operation?.name} is under way`);
     const broken = new AbortController();
     const done = work(broken.signal).then(
@@ -194,10 +204,8 @@ export class EngineSupervisor {
     try {
       port = await this.#world.claimPort(ENGINE_HOST, this.#spec.port ?? 0);
     } catch (error) {
-      return failure(
-        "start_failed",
-        `port ${this.#spec.port} for the engine of ${name} cannot be used: ${describeError(error)}`,
-      );
+      const which = this.#spec.port === null ? "a free port" : `port ${this.#spec.port}`;
+      return failure("start_failed", `${which} for the engine of ${name} cannot be used: ${describeError(error)}`);
     }
     signal.throwIfAborted();
     let life: Life;
@@ -206,10 +214,11 @@ export class EngineSupervisor {
     } catch (error) {
       this.#output.end();
       this.#progress = null;
-      this.#world.records.remove(name);
+      this.#forget();
       const [program] = this.#world.program;
       return failure("start_failed", `the engine of ${name} cannot be started: ${program}: ${describeError(error)}`);
     }
+    if (this.#isKilled) this.kill();
     return this.#awaitReady(life, signal);
   }
 
@@ -287,14 +296,14 @@ export class EngineSupervisor {
   async #sleep(level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
     const life = this.#living();
     // A measurement that has just begun must not see the engine half asleep: it would prove that nothing came free.
-    await settledOrAborted(this.#awakeBytesOf(life), signal);
+    await orAborted(this.#awakeBytesOf(life), signal);
     this.#output.sync();
     const failed = await this.#control.sleep(life.connection, level, signal);
     if (failed !== null) {
       await this.#awaitExitNews(life);
       return failed;
     }
-    const proof = await this.#proveSleep(life);
+    const proof = await orAborted(this.#proveSleep(life), signal);
     if (proof.kind !== "not freed") {
       this.#world.log.debug("sleep proved", { model: this.#spec.name, sleep_level: level, proof });
       return null;
@@ -363,7 +372,7 @@ export class EngineSupervisor {
     this.#life = null;
     this.#progress = null;
     this.#output.end();
-    this.#world.records.remove(this.#spec.name);
+    this.#forget();
     await life.connection.dispatcher.destroy();
     this.#world.log.info("engine ended", {
       model: this.#spec.name,
@@ -375,7 +384,7 @@ export class EngineSupervisor {
 
   #onExit(life: Life, status: ExitStatus): void {
     life.exit = status;
-    if (life.ending) return;
+    if (life.ending || this.#isStopping) return;
     life.ending = true;
     life.measuring?.cancel();
     const during = this.#operation?.name ?? null;
@@ -451,11 +460,22 @@ export class EngineSupervisor {
     }
   }
 
+  /** One that stays names processes that are gone: the next start finds nobody, and removes it. */
+  #forget(): void {
+    try {
+      this.#world.records.remove(this.#spec.name);
+    } catch (error) {
+      this.#world.log.warn("engine record not removed", { model: this.#spec.name, reason: describeError(error) });
+    }
+  }
+
   #record: EngineRecord | null = null;
 }
 
-async function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => aborted.resolve(), { once: true });
-  await Promise.race([promise, aborted.promise]);
+/** Rejects with the signal's reason when it is aborted first. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => aborted.reject(signal.reason), { once: true });
+  return Promise.race([promise, aborted.promise]);
 }
