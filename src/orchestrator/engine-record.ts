@@ -1,6 +1,7 @@
 /** The record on disk of what runs, from which the next start cleans up if this one is killed. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileNameFor } from "../base/state-files.ts";
 
 /** One engine. It is written before the process is started, so that there is no moment at which a process is unknown. */
 export interface EngineRecord {
@@ -58,7 +59,7 @@ export class EngineRecords {
   }
 
   #path(model: string): string {
-    return join(this.#folder, `${encodeURIComponent(model)}.json`);
+    return join(this.#folder, `${fileNameFor(model)}.json`);
   }
 }
 
