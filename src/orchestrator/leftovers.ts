@@ -54,12 +54,14 @@ function isSame(record: EngineRecord, processes: ProcessHost): boolean {
  * children overwrite their environment with a title. Nobody at all if the leader's pid belongs to somebody else now.
  */
 function processesOf(record: EngineRecord, processes: ProcessHost): readonly number[] {
-  const found = new Set(processes.marked(record.marker));
-  if (record.pid === null) return [...found];
-  const leader = processes.identify(record.pid);
-  if (leader !== null && !isSame(record, processes)) return [...found];
-  for (const pid of processes.members(record.pid)) {
-    if (leader !== null || processes.identify(pid)?.executable === record.executable) found.add(pid);
-  }
-  return [...found];
+  const { pid, marker, startTime, executable } = record;
+  const marked = processes.marked(marker);
+  if (pid === null || startTime === null) return marked;
+  const leaderLives = isSame(record, processes);
+  if (!leaderLives && processes.identify(pid) !== null) return marked;
+  const runsItsProgram = (member: number): boolean =>
+    executable !== "" && processes.identify(member)?.executable === executable;
+  return processes
+    .relatives({ leaderPid: pid, marker, since: startTime })
+    .filter((member) => leaderLives || marked.includes(member) || runsItsProgram(member));
 }

@@ -64,6 +64,7 @@ export class FakeProcesses implements ProcessHost {
   }
 
   relatives({ leaderPid, marker, since }: Kinship): readonly number[] {
+    if (since !== null && !since.startsWith("boot:")) return [];
     const leader = this.identify(leaderPid);
     const isOurs = since === null || leader === null || leader.startTime === since;
     return [...new Set([...(isOurs ? this.members(leaderPid) : []), ...this.marked(marker)])];
