@@ -16,6 +16,9 @@ const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 const READ_BYTES = 64 * 1024;
 
+/** What is read at one look: the gateway stands still meanwhile. Of an engine that prints faster than that, only the end is. */
+const LOOK_BYTES_MAX = 1024 * 1024;
+
 /** How often the file is looked at: often while somebody waits for a start, now and then otherwise. */
 const POLL_MS = { starting: 100, running: 1_000 } as const;
 
@@ -96,9 +99,12 @@ export class EngineOutput {
   #readOn(file: number, fresh: string[]): void {
     const { size } = fstatSync(file);
     if (size < this.#position) this.#position = 0;
+    const skippedBytes = size - LOOK_BYTES_MAX - this.#position;
+    if (skippedBytes > 0) this.#skip(skippedBytes);
     const buffer = Buffer.allocUnsafe(READ_BYTES);
-    for (;;) {
-      const length = readSync(file, buffer, 0, buffer.length, this.#position);
+    // What is written while we read is for the next look.
+    while (this.#position < size) {
+      const length = readSync(file, buffer, 0, Math.min(buffer.length, size - this.#position), this.#position);
       if (length === 0) break;
       this.#position += length;
       this.#take(this.#decoder.write(buffer.subarray(0, length)), fresh);
@@ -108,6 +114,12 @@ export class EngineOutput {
       truncateSync(this.path, 0);
       this.#position = 0;
     }
+  }
+
+  #skip(bytes: number): void {
+    this.#position += bytes;
+    this.#decoder = new StringDecoder("utf8");
+    this.#partial = `(${bytes} bytes of output are passed over) … `;
   }
 
   #take(text: string, fresh: string[]): void {
