@@ -189,7 +189,7 @@ export class Stage {
       if (llmux.exit === null) {
         const exit = await llmux.end("SIGTERM");
         // An orderly end leaves nobody behind, not even for a moment.
-        assert.deepEqual(markedProcesses(this.marker).map(describeProcess), [], "processes are left");
+        this.#assertNobodyNow();
         assert.deepEqual(exit, { code: 0, signal: null }, "llmux did not end in good order");
       }
     }
@@ -199,9 +199,14 @@ export class Stage {
     for (const { log } of this.#runs) assert.deepEqual(log.all("bug"), [], "llmux has found a bug in itself");
   }
 
-  /** Fails while a process of this test is left. */
+  /** Fails if a process of this test stays. One that was killed a moment ago may take a moment to go. */
   async assertNobodyLeft(): Promise<void> {
-    await until("nobody is left", () => markedProcesses(this.marker).length === 0, VANISH_MS).catch(() => {});
+    const isOver = (): boolean => markedProcesses(this.marker).length === 0 && this.ledger().holdings.length === 0;
+    await until("nobody is left", isOver, VANISH_MS).catch(() => {});
+    this.#assertNobodyNow();
+  }
+
+  #assertNobodyNow(): void {
     assert.deepEqual(markedProcesses(this.marker).map(describeProcess), [], "processes are left");
     assert.deepEqual(this.ledger().holdings, [], "somebody holds memory of the pretend GPU");
   }
