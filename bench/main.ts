@@ -1,0 +1,57 @@
+/**
+ * Runs benchmarks, all or those that are named, prints what they found and keeps it as JSON in `bench/results/`. Exit code
+ * 1 when a target is missed or a benchmark fails, 2 for a name that there is not.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
+import { fileURLToPath } from "node:url";
+import { coldStart } from "./cold-start.ts";
+import { endurance } from "./endurance.ts";
+import { formatReport, holds, type Report } from "./report.ts";
+import { sideBySide } from "./side-by-side.ts";
+import { simulationSpeed } from "./simulation-speed.ts";
+import { start } from "./start.ts";
+import { switchOverhead } from "./switch-overhead.ts";
+
+const RESULTS = fileURLToPath(new URL("./results/", import.meta.url));
+
+const BENCHMARKS: Readonly<Record<string, () => Promise<Report>>> = {
+  "switch-overhead": switchOverhead,
+  "cold-start": coldStart,
+  "side-by-side": sideBySide,
+  endurance,
+  start,
+  "simulation-speed": simulationSpeed,
+};
+
+async function main(wanted: readonly string[]): Promise<number> {
+  const unknown = wanted.filter((name) => BENCHMARKS[name] === undefined);
+  if (unknown.length > 0) {
+    console.error(`no such benchmark: ${unknown.join(", ")}; there are ${Object.keys(BENCHMARKS).join(", ")}`);
+    return 2;
+  }
+  mkdirSync(RESULTS, { recursive: true });
+  let isFine = true;
+  for (const [name, run] of Object.entries(BENCHMARKS)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    isFine = (await runOne(name, run)) && isFine;
+  }
+  return isFine ? 0 : 1;
+}
+
+async function runOne(name: string, run: () => Promise<Report>): Promise<boolean> {
+  const machine = { node: process.version, cores: availableParallelism(), loadAverage: loadavg()[0] ?? 0 };
+  console.log(`== ${name} (Node ${machine.node}, ${machine.cores} cores, load ${machine.loadAverage.toFixed(1)}) ==\n`);
+  try {
+    const report = await run();
+    console.log(formatReport(report));
+    const kept = { benchmark: name, at: new Date().toISOString(), machine, ...report };
+    writeFileSync(`${RESULTS}${name}.json`, `${JSON.stringify(kept, null, 2)}\n`);
+    return report.checks.every(holds);
+  } catch (error) {
+    console.error(`${name} failed:`, error);
+    return false;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));
