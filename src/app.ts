@@ -120,8 +120,9 @@ export function createApp(config: Config, options: AppOptions): App {
     async start() {
       try {
         lock = platform.lockStateDir(config.stateDir);
-        await orchestrator.endLeftovers();
+        // Before anything is taken for a leftover: who has lost its lock is still known by its socket.
         await control.listen();
+        await orchestrator.endLeftovers();
         const metricsPort = (await metricsServer?.listen()) ?? null;
         return { gateway: await gateway.listen(config.host, config.port), metricsPort };
       } catch (error) {

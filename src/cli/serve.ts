@@ -6,6 +6,7 @@ import { loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
 import { createLog, logFormFor, type ClosableLog } from "../control/log.ts";
 import { systemPlatform } from "../platform/platform.ts";
+import { dieCleanly, exitCodeOf, toldToEnd, type EndingSignal } from "./ending.ts";
 import { EXIT } from "./exit-codes.ts";
 import { VERSION } from "../version.ts";
 
@@ -17,10 +18,6 @@ export interface ServeOptions {
   readonly verbose?: boolean;
 }
 
-/** What ends it: Ctrl-C, `kill`, and the terminal's closing. */
-const ENDING_SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
-type EndingSignal = keyof typeof ENDING_SIGNALS;
-
 /** Resolves with the exit code: 0 after an orderly end. Rejects with a `ConfigError`, or an error that is one sentence. */
 export async function serve(options: ServeOptions): Promise<number> {
   const { host, port } = options;
@@ -30,8 +27,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const log = createLog({ level: options.verbose === true ? "debug" : config.logLevel, form });
   for (const warning of config.warnings) log.warn("configuration", { problem: formatProblem(warning) });
   const app = createApp(config, { platform: systemPlatform(), log, version: VERSION });
-  dieCleanly(app, log);
+  dieCleanly(() => app.kill(), log);
   const told = toldToEnd();
+  // At any time: also while a start is still ending what an earlier run has left.
+  void told.second.then((signal) => killNow(app, log, signal));
   try {
     const { gateway, metricsPort } = await app.start();
     const address = urlOf(gateway.address, gateway.port);
@@ -52,45 +51,16 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
   const signal = await told.first;
   log.info("ending", { signal, hint: "once more ends at once" });
-  const code = await Promise.race([
-    app.drain().then(() => EXIT.fine),
-    told.second.then((again) => killNow(app, log, again)),
-  ]);
+  await app.drain();
   log.flush();
-  return code;
-}
-
-/** Engines live in sessions of their own, so whatever ends us must end them too. */
-function dieCleanly(app: App, log: ClosableLog): void {
-  const die = (error: unknown): never => {
-    log.error("bug", { message: describeError(error), stack: error instanceof Error ? error.stack : "" });
-    app.kill();
-    log.flush();
-    process.exit(EXIT.failure);
-  };
-  process.on("uncaughtException", die);
-  process.on("unhandledRejection", die);
+  return EXIT.fine;
 }
 
 function killNow(app: App, log: ClosableLog, signal: EndingSignal): never {
   app.kill();
   log.warn("ended at once", { signal });
   log.flush();
-  process.exit(128 + ENDING_SIGNALS[signal]);
-}
-
-function toldToEnd(): { readonly first: Promise<EndingSignal>; readonly second: Promise<EndingSignal> } {
-  const first = Promise.withResolvers<EndingSignal>();
-  const second = Promise.withResolvers<EndingSignal>();
-  let count = 0;
-  for (const signal of Object.keys(ENDING_SIGNALS) as EndingSignal[]) {
-    process.on(signal, () => {
-      count += 1;
-      if (count === 1) first.resolve(signal);
-      else second.resolve(signal);
-    });
-  }
-  return { first: first.promise, second: second.promise };
+  process.exit(exitCodeOf(signal));
 }
 
 function urlOf(host: string, port: number): string {

@@ -1,5 +1,7 @@
 /** llmux that is killed with -9, and started again beside what it has left; and two that want the same state folder. */
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { until } from "../support/until.ts";
 import { freePort } from "./support/free-port.ts";
 import { isAlive, markedProcesses } from "./support/marked-processes.ts";
@@ -114,3 +116,44 @@ scenario("a llmux whose port is taken says so, exits with 1 and leaves nothing",
   assert.match(String(second.log.all("not started")[0]?.["reason"]), /cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/);
   assert.equal((await stage.client.ask("a")).status, 200);
 });
+
+scenario(
+  "a second llmux does not touch the first one's engines, even when somebody has removed the lock",
+  {},
+  async (stage) => {
+    await stage.client.ask("a");
+    const { apiPid } = await stage.engine("a");
+    rmSync(join(stage.stateDir, "llmux.lock"));
+    const second = stage.launch(stage.writeConfig({ port: await freePort() }, "second.yaml"));
+    assert.deepEqual(await second.exited, { code: 1, signal: null });
+    await second.log.ended;
+    assert.match(String(second.log.all("not started")[0]?.["reason"]), /another llmux runs with this state_dir/);
+    assert.ok(isAlive(apiPid));
+    assert.equal((await stage.client.ask("a")).status, 200);
+  },
+);
+
+scenario(
+  "a second signal while a start still ends what an earlier run has left ends llmux at once, and the next start goes on with it",
+  {
+    engine_timeouts: { stop_grace_secs: 6 },
+  },
+  async (stage) => {
+    stage.order("a", { "ignore-sigterm": true });
+    await stage.client.ask("a");
+    const { apiPid } = await stage.engine("a");
+    await stage.llmux.end("SIGKILL");
+    const second = stage.launch(stage.writeConfig());
+    await second.log.until("leftover engine found");
+    const beganAtMs = performance.now();
+    second.signal("SIGTERM");
+    const { code } = await second.end("SIGINT");
+    // Two signals at once may change places on their way.
+    assert.ok(code === 130 || code === 143, `exit code ${code}`);
+    assert.ok(performance.now() - beganAtMs < 4_000, "it has waited for the engine that does not end");
+    assert.deepEqual(second.log.all("listening"), []);
+    await stage.start();
+    assert.ok(!isAlive(apiPid));
+    assert.equal((await stage.client.ask("b")).status, 200);
+  },
+);
