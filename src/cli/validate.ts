@@ -1,11 +1,14 @@
 /** `llmux validate`: shows, level by level, that a model survives its sleeps on this machine. */
 import { orchestratorOptions } from "../app.ts";
+import { describeError } from "../base/failure.ts";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { createLog, logFormFor } from "../control/log.ts";
 import type { SleepLevel } from "../core/sleep-level.ts";
-import { systemPlatform } from "../platform/platform.ts";
+import type { InstanceLock } from "../platform/instance-lock.ts";
+import { systemPlatform, type Platform } from "../platform/platform.ts";
 import { validateModel, type LevelResult, type ValidationReport } from "../validation/validate-model.ts";
+import { dieCleanly, toldToEnd } from "./ending.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { CommandError, print, type Shell } from "./shell.ts";
 import { renderTable } from "./table.ts";
@@ -28,20 +31,34 @@ export async function validate(name: string, options: ValidateOptions, shell: Sh
     level: options.verbose === true ? "debug" : "error",
     form: logFormFor(shell.stderr, shell.env),
   });
-  const lock = platform.lockStateDir(config.stateDir);
+  const interrupt = new AbortController();
+  const kill = new AbortController();
+  dieCleanly(() => kill.abort(), log);
+  const told = toldToEnd();
+  void told.first.then(() => interrupt.abort());
+  void told.second.then(() => kill.abort());
+  const lock = lockOf(config, platform);
   const http = platform.createHttpClient();
   try {
-    const interrupt = shell.onInterrupt();
     const engines = orchestratorOptions(config, platform, log, http);
-    const report = await validateModel(model, options.levels, engines, interrupt, (step) => {
+    const end = { interrupt: interrupt.signal, kill: kill.signal };
+    const report = await validateModel(model, options.levels, engines, end, (step) => {
       if (shell.stderr.isTTY === true) shell.stderr.write(`${model}: ${step} …\n`);
     });
     await print(shell, options.json === true ? `${JSON.stringify(asJson(report), null, 2)}\n` : asTable(report, shell));
-    if (interrupt.aborted) return EXIT.interrupted;
+    if (interrupt.signal.aborted) return EXIT.interrupted;
     return report.pass ? EXIT.fine : EXIT.failure;
   } finally {
     await http.close();
     lock.release();
+  }
+}
+
+function lockOf({ stateDir }: Config, platform: Platform): InstanceLock {
+  try {
+    return platform.lockStateDir(stateDir);
+  } catch (error) {
+    throw new CommandError(describeError(error), EXIT.failure);
   }
 }
 

@@ -40,12 +40,15 @@ export class FixedQuestion {
   readonly #http: HttpClient;
   readonly #model: string;
   readonly #timeoutMs: number;
+  readonly #signal: AbortSignal;
   #form: Form | null = null;
 
-  constructor(http: HttpClient, model: string, timeoutMs: number) {
+  /** A question under way when `signal` is aborted rejects. */
+  constructor(http: HttpClient, model: string, timeoutMs: number, signal: AbortSignal) {
     this.#http = http;
     this.#model = model;
     this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
   }
 
   /** Resolves with the answer as text to compare. Rejects, with what the engine said, when it answers in no form. */
@@ -57,6 +60,7 @@ export class FixedQuestion {
         url: origin + form.path,
         json: { model: this.#model, ...form.body },
         timeoutMs: this.#timeoutMs,
+        signal: this.#signal,
       });
       const answer = status === 200 ? form.answerIn(JSON.parse(body)) : null;
       if (answer !== null) {

@@ -31,45 +31,53 @@ export interface ValidationReport {
   readonly startMs: number | null;
   readonly levels: readonly LevelResult[];
   readonly pass: boolean;
-  /** Why there was nothing to measure; null when there was. */
+  /** Why it did not come to its end; null when it did. */
   readonly reason: string | null;
 }
 
 /** A cold engine's first answer may compile for minutes. */
 const ANSWER_TIMEOUT_MS = 300_000;
 
-/**
- * Never rejects for a fault of the engine: that is in the report. Leaves no process behind. Once `interrupt` is aborted it
- * ends the engine and comes back with what it has.
- */
+/** What ends a validation before its time. */
+export interface ValidationEnd {
+  /** Once it is aborted the engine is stopped, and the report has what there is until then. */
+  readonly interrupt: AbortSignal;
+  /** Once it is aborted the engine is killed at once. */
+  readonly kill: AbortSignal;
+}
+
+/** Never rejects for a fault of the engine: that is in the report. Leaves no process behind, unless the report names it. */
 export async function validateModel(
   model: string,
   levels: readonly SleepLevel[],
   options: OrchestratorOptions,
-  interrupt: AbortSignal,
+  end: ValidationEnd,
   onStep: (what: string) => void,
 ): Promise<ValidationReport> {
-  const subject = new Subject(model, options, interrupt);
-  const question = new FixedQuestion(options.http, model, ANSWER_TIMEOUT_MS);
+  const subject = new Subject(model, options, end);
+  const question = new FixedQuestion(options.http, model, ANSWER_TIMEOUT_MS, end.interrupt);
   const results: LevelResult[] = [];
+  let startMs: number | null = null;
+  let reason: string | null = null;
   try {
     await subject.clearTheGround();
     onStep("start");
-    const startMs = await subject.timed("start");
+    startMs = await subject.timed("start");
     const reference = await question.ask(subject.origin());
     for (const level of levels) {
+      if (end.interrupt.aborted) break;
       onStep(`level ${level}`);
-      interrupt.throwIfAborted();
       if (!subject.isAwake) await subject.timed("start");
       results.push(await validateLevel(level, subject, question, reference));
     }
-    return { model, startMs, levels: results, pass: results.every(({ pass }) => pass), reason: null };
   } catch (error) {
-    return { model, startMs: null, levels: results, pass: false, reason: describeError(error) };
-  } finally {
-    onStep("stop");
-    await subject.end();
+    reason = describeError(error);
   }
+  onStep("stop");
+  const stayed = await subject.end();
+  if (end.interrupt.aborted) reason = INTERRUPTED.message;
+  if (stayed !== null) reason = stayed.message;
+  return { model, startMs, levels: results, pass: reason === null && results.every(({ pass }) => pass), reason };
 }
 
 async function validateLevel(
@@ -100,7 +108,9 @@ async function validateLevel(
     result.pass = result.reason === null;
   } catch (error) {
     result.reason = describeError(error);
-    await subject.end();
+    const stayed = await subject.end();
+    // Nothing can be measured beside what holds the GPU.
+    if (stayed !== null) throw new Error(stayed.message, { cause: error });
   }
   return result;
 }
@@ -115,6 +125,7 @@ const INTERRUPTED = failure("stopped_by_operator", "interrupted");
 class Subject {
   isAwake = false;
   readonly #model: string;
+  readonly #interrupt: AbortSignal;
   readonly #clock: Clock;
   readonly #probe: GpuProbe;
   readonly #processes: OrchestratorOptions["processes"];
@@ -122,10 +133,11 @@ class Subject {
   readonly #orchestrator: Orchestrator;
   #answered = Promise.withResolvers<Failure | null>();
 
-  constructor(model: string, options: OrchestratorOptions, interrupt: AbortSignal) {
+  constructor(model: string, options: OrchestratorOptions, { interrupt, kill }: ValidationEnd) {
     const engine = options.engines.find(({ name }) => name === model);
     assert(engine !== undefined, `no model ${model}`);
     this.#model = model;
+    this.#interrupt = interrupt;
     this.#clock = options.clock;
     this.#probe = options.probe;
     this.#processes = options.processes;
@@ -144,6 +156,7 @@ class Subject {
     this.#orchestrator = new Orchestrator({ ...options, engines: [engine] }, events);
     // `end` breaks off whatever is under way; what was awaited there ends as interrupted.
     interrupt.addEventListener("abort", () => this.#answered.resolve(INTERRUPTED), { once: true });
+    kill.addEventListener("abort", () => this.#orchestrator.killAll(), { once: true });
   }
 
   /** Ends what a killed llmux may have left on the GPU. */
@@ -159,6 +172,7 @@ class Subject {
 
   /** How long the operation took in ms. Rejects with the engine's reason. */
   async timed(what: "start" | "sleep" | "wake", level: SleepLevel = 1): Promise<number> {
+    if (this.#interrupt.aborted) throw new Error(INTERRUPTED.message);
     const { effects } = this.#orchestrator;
     const startedAtMs = this.#clock.nowMs();
     if (what === "sleep" && level !== 3) await this.#do(() => effects.sleep(this.#model, level));
@@ -179,15 +193,20 @@ class Subject {
     return gpus === undefined ? null : gpus.reduce((sum, gpu) => sum + gpu.usedBytes, 0);
   }
 
-  async end(): Promise<void> {
+  /** Null when no process is left, else what is. */
+  async end(): Promise<Failure | null> {
     this.isAwake = false;
-    await this.#do(() => this.#orchestrator.effects.stop(this.#model));
+    return this.#answerTo(() => this.#orchestrator.effects.stop(this.#model));
   }
 
   async #do(operation: () => void): Promise<void> {
+    const failed = await this.#answerTo(operation);
+    if (failed !== null) throw new Error(failed.message);
+  }
+
+  #answerTo(operation: () => void): Promise<Failure | null> {
     this.#answered = Promise.withResolvers();
     operation();
-    const failed = await this.#answered.promise;
-    if (failed !== null) throw new Error(failed.message);
+    return this.#answered.promise;
   }
 }
