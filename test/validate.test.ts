@@ -150,7 +150,7 @@ async function signalled(
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   test(`${signal} during the start ends the engine, and the report says so`, async () => {
-    const { code, output } = await signalled([signal], "Starting to load model", { MOCK_VLLM_LOAD_MS: "60000" });
+    const { code, output } = await signalled([signal], "Starting to load model", { MOCK_VLLM_LOAD_MS: "20000" });
     assert.equal(code, 130);
     assert.equal((JSON.parse(output) as Report).reason, "interrupted");
     assert.deepEqual(readdirSync(join(folder, "state", "engines")), []);
@@ -164,7 +164,7 @@ test("Ctrl-C does not wait for the answer to the test question", async () => {
 });
 
 test("a second signal does not wait for an engine that ignores SIGTERM, and leaves nobody", async () => {
-  const settings = { MOCK_VLLM_LOAD_MS: "60000", MOCK_VLLM_FAULTS: "ignore-sigterm" };
+  const settings = { MOCK_VLLM_LOAD_MS: "20000", MOCK_VLLM_FAULTS: "ignore-sigterm" };
   const { code, tookMs } = await signalled(["SIGINT", "SIGTERM"], "Starting to load model", settings);
   assert.equal(code, 130);
   assert.ok(tookMs < 8_000, `it took ${tookMs} ms`);

@@ -1,57 +1,100 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { text } from "node:stream/consumers";
+import { test, type TestContext } from "node:test";
 import { lockStateDir } from "./instance-lock.ts";
 import { systemProcesses } from "./processes.ts";
 
-let folder = "";
-before(() => {
-  folder = mkdtempSync(join(tmpdir(), "llmux-lock-"));
+function folderFor(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "llmux-lock-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const lock = (folder: string) => lockStateDir(folder, systemProcesses);
+
+test("a folder is one llmux's until it is released, and nothing is left in it then", (t) => {
+  const folder = join(folderFor(t), "made", "on the way");
+  const held = lock(folder);
+  assert.throws(() => lock(folder), new RegExp(`another llmux \\(pid ${process.pid}\\) runs with state_dir ${folder}`));
+  held.release();
+  assert.deepEqual(readdirSync(folder), []);
+  lock(folder).release();
 });
-after(() => rmSync(folder, { recursive: true, force: true }));
 
-const lock = (stateDir: string) => lockStateDir(stateDir, systemProcesses);
-
-describe("the lock of a state folder", () => {
-  it("makes the folder, with its parents, and leaves it empty when it is released", () => {
-    const stateDir = join(folder, "of", "its", "own");
-    const held = lock(stateDir);
-    assert.deepEqual(readdirSync(stateDir), ["llmux.lock"]);
-    held.release();
-    assert.deepEqual(readdirSync(stateDir), []);
-  });
-
-  it("is refused while a living process has it, by its pid", () => {
-    const held = lock(folder);
-    assert.throws(
-      () => lock(folder),
-      new RegExp(`another llmux \\(pid ${process.pid}\\) runs with state_dir ${folder}`),
-    );
-    held.release();
+test("the lock of a process that is gone, or whose pid somebody else has, is no lock; half of one neither", (t) => {
+  const folder = folderFor(t);
+  const identity = systemProcesses.identify(process.pid);
+  const stale = [
+    JSON.stringify({ ...identity, pid: 2 ** 22 + 1 }),
+    JSON.stringify({ ...identity, startTime: "another boot:1" }),
+    "",
+    "null",
+    '{"pid":',
+  ];
+  for (const content of stale) {
+    writeFileSync(join(folder, "llmux.lock"), content);
     lock(folder).release();
-  });
-
-  for (const [what, text] of [
-    ["a process that has ended", '{"pid":4194304,"startTime":"some-boot:17"}'],
-    ["an earlier process of the same pid", `{"pid":${process.pid},"startTime":"another-boot:17"}`],
-    ["nobody: the disk was full", ""],
-  ] as const) {
-    it(`is taken over from ${what}`, () => {
-      writeFileSync(join(folder, "llmux.lock"), text);
-      lock(folder).release();
-    });
+    assert.deepEqual(readdirSync(folder), [], content);
   }
+});
 
-  it("says which folder cannot be used", () => {
-    writeFileSync(join(folder, "file"), "");
-    assert.throws(() => lock(join(folder, "file")), /^Error: state_dir \/.*\/file cannot be used: ENOTDIR/);
-    assert.throws(() => lock(join(folder, "file", "below")), /cannot be used: ENOTDIR/);
-  });
+test("a lock that has become another one's stays when the first is released", (t) => {
+  const folder = folderFor(t);
+  const held = lock(folder);
+  writeFileSync(join(folder, "llmux.lock"), "another one's");
+  held.release();
+  assert.equal(readFileSync(join(folder, "llmux.lock"), "utf8"), "another one's");
+});
 
-  it("gives up where the system has no room for folders, and does not try for ever", () => {
-    assert.throws(() => lock("/proc/x"), /state_dir \/proc\/x cannot be used: ENOENT/);
-    assert.throws(() => lock("/proc/x/y"), /cannot be used: ENOENT/);
-  });
+test("a folder that cannot be used is named, with the reason", (t) => {
+  const folder = folderFor(t);
+  mkdirSync(join(folder, "llmux.lock"));
+  assert.throws(() => lock(folder), /state_dir .* cannot be used: EISDIR/);
+  assert.throws(() => lock("/dev/null/state"), /state_dir \/dev\/null\/state cannot be used: ENOTDIR/);
+});
+
+/** Takes the lock again and again, and leaves a mark in the folder while it has it. */
+const RIVAL = `
+  const [folder, rounds] = process.argv.slice(1);
+  const { lockStateDir } = await import(${JSON.stringify(new URL("instance-lock.ts", import.meta.url).href)});
+  const { systemProcesses } = await import(${JSON.stringify(new URL("processes.ts", import.meta.url).href)});
+  const { rmSync, writeFileSync } = await import("node:fs");
+  let taken = 0;
+  for (let round = 0; round < Number(rounds); round += 1) {
+    let lock;
+    try { lock = lockStateDir(folder, systemProcesses); } catch (error) {
+      if (!error.message.startsWith("another llmux")) throw error;
+      continue;
+    }
+    taken += 1;
+    writeFileSync(folder + "/mark", "", { flag: "wx" });
+    rmSync(folder + "/mark");
+    lock.release();
+  }
+  console.log(taken);`;
+
+test("of several that start at the same moment one at most has the folder", { timeout: 60_000 }, async (t) => {
+  const folder = folderFor(t);
+  const rivals = Array.from({ length: 3 }, () =>
+    spawn(process.execPath, ["--input-type=module", "-e", RIVAL, folder, "1500"], {
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
+  );
+  t.after(() => rivals.forEach((rival) => rival.kill("SIGKILL")));
+  const results = await Promise.all(
+    rivals.map(async (rival) => {
+      const [taken, complaints] = await Promise.all([text(rival.stdout), text(rival.stderr), once(rival, "exit")]);
+      assert.equal(complaints, "");
+      return Number(taken);
+    }),
+  );
+  assert.ok(
+    results.every((taken) => taken > 0),
+    `${results.join()} times taken`,
+  );
 });

@@ -1,5 +1,5 @@
 /** One llmux a state folder: a second one would take the first one's engines for leftovers. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describeError } from "../base/failure.ts";
 import type { ProcessHost, ProcessIdentity } from "../ports/process-host.ts";
@@ -19,7 +19,8 @@ export function lockStateDir(stateDir: string, processes: ProcessHost): Instance
     throw unusable(stateDir, error);
   }
   while (!create(stateDir, path, own)) {
-    const found = read(path);
+    const found = readLock(stateDir, path);
+    if (found === null) continue; // Its holder has just released it.
     const holder = parse(found);
     if (holder !== null && isAlive(holder, processes)) {
       throw new Error(
@@ -30,7 +31,7 @@ export function lockStateDir(stateDir: string, processes: ProcessHost): Instance
   }
   return {
     release() {
-      if (read(path) === own) rmSync(path, { force: true });
+      if (read(path) === own) removeIfPossible(path);
     },
   };
 }
@@ -46,12 +47,27 @@ function makeFolder(path: string): void {
   }
 }
 
+/** False if there is a lock already. Ours appears with all that it says: half of one would be taken for a dead one's. */
 function create(stateDir: string, path: string, text: string): boolean {
+  const draft = `${path}.${process.pid}.new`;
   try {
-    writeFileSync(path, text, { flag: "wx", mode: 0o600 });
+    writeFileSync(draft, text, { mode: 0o600 });
+    linkSync(draft, path);
     return true;
   } catch (error) {
     if (isCode(error, "EEXIST")) return false;
+    throw unusable(stateDir, error);
+  } finally {
+    removeIfPossible(draft);
+  }
+}
+
+/** Null when there is none. */
+function readLock(stateDir: string, path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return null;
     throw unusable(stateDir, error);
   }
 }
@@ -75,6 +91,15 @@ function removeStale(stateDir: string, path: string, stale: string): void {
   const moved = read(aside);
   if (moved !== stale) create(stateDir, path, moved);
   rmSync(aside, { force: true });
+}
+
+/** On a disk that has become read-only it stays; with its process gone it is no lock any more. */
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Nothing hangs on it.
+  }
 }
 
 function isAlive(holder: ProcessIdentity, processes: ProcessHost): boolean {
