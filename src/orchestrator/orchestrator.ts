@@ -5,6 +5,7 @@ import { engineLogFile } from "../base/state-files.ts";
 import type { Effects } from "../core/effects.ts";
 import type { ModelId } from "../core/model.ts";
 import type { EngineDirectory } from "../ports/engine-directory.ts";
+import { EnginePorts, type ClaimPort } from "./engine-ports.ts";
 import { EngineRecords } from "./engine-record.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { EngineSupervisor, type EngineSpec, type EngineWorld } from "./supervisor.ts";
@@ -24,9 +25,10 @@ export interface EngineEvents {
 export type EngineEffects = Pick<Effects, "start" | "wake" | "sleep" | "stop">;
 
 /** Its surroundings; the folder of records and the files of output are its own. */
-export interface OrchestratorOptions extends Omit<EngineWorld, "records" | "logFileOf"> {
+export interface OrchestratorOptions extends Omit<EngineWorld, "records" | "logFileOf" | "claimPort"> {
   readonly engines: readonly EngineSpec[];
   readonly stateDir: string;
+  readonly claimPort: ClaimPort;
 }
 
 /** One supervisor for each model. */
@@ -39,22 +41,29 @@ export class Orchestrator implements EngineDirectory {
   constructor(options: OrchestratorOptions, events: EngineEvents) {
     this.#options = options;
     this.#records = new EngineRecords(options.stateDir);
-    const world: EngineWorld = {
+    const world: Omit<EngineWorld, "claimPort"> = {
       ...options,
       records: this.#records,
       logFileOf: (id) => engineLogFile(options.stateDir, id),
     };
+    const configured = options.engines.flatMap(({ port }) => port ?? []);
+    const ports = new EnginePorts(configured, options.claimPort);
     for (const spec of options.engines) {
       const id = spec.name;
-      const supervisor = new EngineSupervisor(spec, world, {
-        awake: () => events.onAwake(id),
-        wakeFailed: (reason) => events.onWakeFailed(id, reason),
-        asleep: () => events.onAsleep(id),
-        sleepFailed: (reason) => events.onSleepFailed(id, reason),
-        stopped: () => events.onStopped(id),
-        stopFailed: (reason) => events.onStopFailed(id, reason),
-        crashed: (reason) => events.onCrashed(id, reason),
-      });
+      const claimPort = (host: string): Promise<number> => ports.claim(id, host, spec.port);
+      const supervisor = new EngineSupervisor(
+        spec,
+        { ...world, claimPort },
+        {
+          awake: () => events.onAwake(id),
+          wakeFailed: (reason) => events.onWakeFailed(id, reason),
+          asleep: () => events.onAsleep(id),
+          sleepFailed: (reason) => events.onSleepFailed(id, reason),
+          stopped: () => events.onStopped(id),
+          stopFailed: (reason) => events.onStopFailed(id, reason),
+          crashed: (reason) => events.onCrashed(id, reason),
+        },
+      );
       this.#supervisors.set(id, supervisor);
     }
     this.effects = {

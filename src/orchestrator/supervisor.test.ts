@@ -36,7 +36,7 @@ function stage(t: TestContext) {
   const world = {
     call: (_call: HttpCall): Promise<HttpAnswer> => Promise.resolve(OK),
     usedBytesBy: (_pids: readonly number[]): Promise<number | null> => Promise.resolve(null),
-    claimPort: (_host: string, port: number): Promise<number> => Promise.resolve(port),
+    claimPort: (): Promise<number> => Promise.resolve(8_001),
   };
   const probe: GpuProbe = { gpus: () => Promise.resolve(null), usedBytesBy: (pids) => world.usedBytesBy(pids) };
   const supervisor = new EngineSupervisor(
@@ -61,7 +61,7 @@ function stage(t: TestContext) {
       probe,
       records: new EngineRecords(folder),
       log,
-      claimPort: (host, port) => world.claimPort(host, port),
+      claimPort: () => world.claimPort(),
       createPool: () => {
         const pool = new FakePool();
         pools.push(pool);

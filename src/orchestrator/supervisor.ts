@@ -42,8 +42,8 @@ export interface EngineWorld {
   readonly probe: GpuProbe;
   readonly records: EngineRecords;
   readonly log: Log;
-  /** Rejects when the port is taken; finds a free one for 0. */
-  readonly claimPort: (host: string, port: number) => Promise<number>;
+  /** The port for a start of this engine. Rejects when it is taken. */
+  readonly claimPort: (host: string) => Promise<number>;
   readonly createPool: (origin: string) => Dispatcher & { destroy(): Promise<void> };
   readonly logFileOf: (model: string) => string;
 }
@@ -202,7 +202,7 @@ export class EngineSupervisor {
     const { name } = this.#spec;
     let port: number;
     try {
-      port = await this.#world.claimPort(ENGINE_HOST, this.#spec.port ?? 0);
+      port = await this.#world.claimPort(ENGINE_HOST);
     } catch (error) {
       const which = this.#spec.port === null ? "a free port" : `port ${this.#spec.port}`;
       return failure("start_failed", `${which} for the engine of ${name} cannot be used: ${describeError(error)}`);
