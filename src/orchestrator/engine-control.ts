@@ -73,21 +73,21 @@ export class EngineControl {
         `engine of ${this.#model}: POST ${step.path} answered ${answer.status}: ${reasonIn(answer)}`,
       );
     } catch (error) {
-      const reason = isTimeout(error) ? `no answer within ${timeoutMs / 1000} s` : describeError(error);
-      return failure(code, `engine of ${this.#model}: POST ${step.path}: ${reason}`);
+      return failure(code, `engine of ${this.#model}: POST ${step.path}: ${reasonOf(error, timeoutMs)}`);
     }
   }
 
   async #checkAwake(engine: EngineConnection, signal: AbortSignal): Promise<Failure | null> {
     const { origin, dispatcher: over } = engine;
     const url = origin + IS_SLEEPING_PATH;
+    const timeoutMs = this.#limitsMs.wake;
     try {
-      const answer = await this.#http.call({ method: "GET", url, timeoutMs: this.#limitsMs.wake, signal, over });
+      const answer = await this.#http.call({ method: "GET", url, timeoutMs, signal, over });
       // An engine without this route has nothing to say against its being awake.
       if (answer.status !== 200 || parseIsSleeping(answer.body) !== true) return null;
       return failure("wake_failed", `engine of ${this.#model} says that it is asleep after a wake that answered 200`);
     } catch (error) {
-      return failure("wake_failed", `engine of ${this.#model}: GET ${IS_SLEEPING_PATH}: ${describeError(error)}`);
+      return failure("wake_failed", `engine of ${this.#model}: GET ${IS_SLEEPING_PATH}: ${reasonOf(error, timeoutMs)}`);
     }
   }
 }
@@ -109,6 +109,7 @@ function messageIn(body: string): string | null {
   }
 }
 
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && error.name === "TimeoutError";
+function reasonOf(error: unknown, timeoutMs: number): string {
+  const isTimeout = error instanceof Error && error.name === "TimeoutError";
+  return isTimeout ? `no answer within ${timeoutMs / 1000} s` : describeError(error);
 }

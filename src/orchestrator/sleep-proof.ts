@@ -8,8 +8,12 @@ export type SleepProof =
   /** Neither the engine nor the GPU says anything, as on a machine without one. */
   | { readonly kind: "unknown" };
 
-/** More than this share of what the engine held awake, still held asleep, is no sleep. Real residues are 1–2 GiB. */
+/** More than this share of what the engine held awake, still held asleep, is no sleep. */
 const RESIDUE_SHARE_MAX = 0.5;
+
+/** Real residues are 1–2 GiB, which is most of what a small engine holds: then it is enough that something came free. */
+const RESIDUE_BYTES_MAX = 2 * 1024 ** 3;
+const SMALL_RESIDUE_SHARE_MAX = 0.9;
 
 /** The engine's own words since the sleep began; null when it said nothing of it. Each worker of an engine speaks for its GPU. */
 export function proofByOutput(lines: readonly string[]): SleepProof | null {
@@ -22,7 +26,8 @@ export function proofByOutput(lines: readonly string[]): SleepProof | null {
 /** What the GPU says the engine's processes hold, awake and asleep, in bytes; null where it does not say. */
 export function proofByProbe(awakeBytes: number | null, asleepBytes: number | null): SleepProof {
   if (awakeBytes === null || asleepBytes === null || awakeBytes === 0) return { kind: "unknown" };
-  if (asleepBytes <= awakeBytes * RESIDUE_SHARE_MAX) {
+  const shareMax = asleepBytes <= RESIDUE_BYTES_MAX ? SMALL_RESIDUE_SHARE_MAX : RESIDUE_SHARE_MAX;
+  if (asleepBytes <= awakeBytes * shareMax) {
     return { kind: "freed", freedBytes: awakeBytes - asleepBytes, by: "gpu probe" };
   }
   const because = `it still holds ${mebibytes(asleepBytes)} MiB of ${mebibytes(awakeBytes)} MiB on the GPU`;
