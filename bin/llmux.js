@@ -17,7 +17,7 @@ if (isCheckout && process.features.typescript) {
   await import(built.href);
 } else {
   const needed = isCheckout
-    ? "expected Node 22.18 or later, which runs TypeScript as it is, or a built dist/llmux.js"
+    ? "expected Node 22.19 or later, which runs TypeScript as it is, or a built dist/llmux.js"
     : "expected a built dist/llmux.js beside it: the package is not complete";
   process.stderr.write(`llmux: ${needed}; found Node ${process.versions.node} and no build\n`);
   process.exitCode = 1;

@@ -18,7 +18,7 @@ if (isCheckout && process.features.typescript) {
   await import(built.href);
 } else {
   process.stderr.write(
-    `mock-vllm: expected Node 22.18 or later (it runs TypeScript as it is) or a built dist/mock-vllm.js, found Node ${process.versions.node} and no build\n`,
+    `mock-vllm: expected Node 22.19 or later (it runs TypeScript as it is) or a built dist/mock-vllm.js, found Node ${process.versions.node} and no build\n`,
   );
   process.exitCode = 1;
 }

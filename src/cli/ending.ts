@@ -15,6 +15,12 @@ export function toldToEnd(): { readonly first: Promise<EndingSignal>; readonly s
   const second = Promise.withResolvers<EndingSignal>();
   let count = 0;
   for (const signal of Object.keys(ENDING_SIGNALS) as EndingSignal[]) {
+    // It says that the terminal is gone. Without one it means nothing to us, and must not end us either: Node takes back
+    // what `nohup` has set.
+    if (signal === "SIGHUP" && !hasTerminal()) {
+      process.on(signal, () => {});
+      continue;
+    }
     process.on(signal, () => {
       count += 1;
       if (count === 1) first.resolve(signal);
@@ -22,6 +28,10 @@ export function toldToEnd(): { readonly first: Promise<EndingSignal>; readonly s
     });
   }
   return { first: first.promise, second: second.promise };
+}
+
+function hasTerminal(): boolean {
+  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
 }
 
 /** The exit code by which shells know that a signal has ended a program. */

@@ -79,7 +79,7 @@ llmux listens on ${address}. Ask one model, then another; the first answer of ea
 ${calls.join("\n")}
 See what happens (in another terminal):
 
-  npx llmux ps --config ${file}
+  cd ${process.cwd()} && npx llmux ps --config ${file}
   curl ${address}/v1/models
 ${metrics}
 Ctrl-C ends llmux and its engines.

@@ -159,10 +159,22 @@ export class Admission {
   }
 
   #timedOut(record: ModelRecord): Failure {
-    const waitedFor = this.#engines.devices.obstacleFor(record.spec) ?? `its engine is ${record.state.kind}`;
+    const limit = `${this.#requestTimeoutMs / 1000} s`;
     return failure(
       "queue_timeout",
-      `model ${record.spec.id} was not awake within ${this.#requestTimeoutMs / 1000} s: ${waitedFor}`,
+      `model ${record.spec.id} was not awake within ${limit}: ${this.#whatKeeps(record)}`,
     );
+  }
+
+  /** What a waiter has waited for, in words that tell its client what to do. */
+  #whatKeeps(record: ModelRecord): string {
+    const { kind } = record.state;
+    if (kind === "starting" || kind === "waking") return `its engine is ${kind}, and that goes on: ask again`;
+    const change = record.switch;
+    if (change?.phase === "draining" && change.target === record.spec.id) {
+      const running = change.victims.map((id) => `${this.#engines.get(id).leases.size} of ${id}`).join(", ");
+      return `requests that must end before are still running (${running})`;
+    }
+    return this.#engines.devices.obstacleFor(record.spec) ?? `its engine is ${kind}`;
   }
 }

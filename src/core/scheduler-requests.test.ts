@@ -88,7 +88,10 @@ describe("a request that has waited for the timeout", () => {
     assert.deepEqual(stage.told(), []);
     stage.pass(1);
     assert.deepEqual(stage.told(), ["refuse 1 queue_timeout"]);
-    assert.match(stage.reasons.get(1)?.message ?? "", /model a was not awake within 5 s: .*switching to a/);
+    assert.match(
+      stage.reasons.get(1)?.message ?? "",
+      /model a was not awake within 5 s: its engine is starting, and that goes on: ask again/,
+    );
     assert.equal(stage.model("a").waiting, 0);
   });
 

@@ -63,6 +63,9 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   #crashNotice: TimerHandle | null = null;
   #result: Result | null = null;
   #waitedMs = 0;
+  /** Since when it waits, for one that will not be let in; the wait of one that was is told by its lease. */
+  #waitsSinceMs: number | null = null;
+  #waitedInVainMs = 0;
   #bytesIn = 0;
   #ownBytesOut = 0;
 
@@ -123,7 +126,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   }
 
   onBodyTooLarge(): void {
-    const message = `The body is larger than ${this.#house.bodyBytesMax} bytes.`;
+    const message = `The body is larger than ${this.#house.bodyBytesMax} bytes, which is what llmux takes (max_body_bytes).`;
     this.#guard(() => this.#fail(failure("body_too_large", message)));
   }
 
@@ -146,7 +149,10 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     const answer = this.#house.desk.request(request.model, this);
     if (answer.kind === "granted") this.#use(answer, request);
     else if (answer.kind === "refused") this.#fail(answer.failure);
-    else this.#waiting = answer;
+    else {
+      this.#waiting = answer;
+      this.#waitsSinceMs = this.#house.clock.nowMs();
+    }
   }
 
   onGrant(grant: Grant): void {
@@ -156,7 +162,13 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
 
   onRefusal(reason: Failure): void {
     this.#waiting = null;
+    this.#stopWaiting();
     this.#guard(() => this.#fail(reason));
+  }
+
+  #stopWaiting(): void {
+    if (this.#waitsSinceMs !== null) this.#waitedInVainMs += this.#house.clock.nowMs() - this.#waitsSinceMs;
+    this.#waitsSinceMs = null;
   }
 
   onRevoked(reason: Failure): void {
@@ -182,6 +194,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   #use(grant: Grant, request: EngineRequest): void {
     this.#grant = grant;
     this.#waitedMs += grant.lease.waitedMs;
+    this.#waitsSinceMs = null;
     const connection = grant.connection();
     if (connection === null) return this.#tryAgain("wait for the crash", this.#unreachable("has just ended"));
     if (!this.#retries.take(connection)) return this.#fail(this.#unreachable("broke the connection each time"));
@@ -280,6 +293,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     const result = this.#result ?? this.#leftBehind();
     try {
       this.#crashNotice?.cancel();
+      if (this.#waiting !== null) this.#stopWaiting();
       this.#waiting?.leave();
       // First the engine, then the lease: whoever gets the GPU next must not find our request still on it.
       this.#attempt?.cancel();
@@ -305,7 +319,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       status,
       outcome,
       durationMs: this.#house.clock.nowMs() - this.#startedAtMs,
-      waitedMs: this.#waitedMs,
+      waitedMs: this.#waitedMs + this.#waitedInVainMs,
       bytesIn: this.#bytesIn,
       bytesOut: this.#ownBytesOut + (this.#attempt?.bytesOut ?? 0),
       ...(reason === undefined ? {} : { failure: reason }),

@@ -304,6 +304,8 @@ test("A model that does not come in time is a 504", async (context) => {
   assert.equal(reply.status, 504);
   assert.equal(json(reply).error?.["type"], "timeout");
   assert.equal(json(reply).error?.["code"], "queue_timeout");
+  const { waitedMs, durationMs } = await onlyEntry(stage);
+  assert.ok(waitedMs > 0 && waitedMs <= durationMs, `waited ${waitedMs} of ${durationMs} ms`);
 });
 
 /** Reads the answer until it is cut; `breakIt` is called when its first bytes have come. */

@@ -66,6 +66,6 @@ test("An address that is taken is an error that names it", async (context) => {
   const stage = await createStage(context);
   const second = new Stage({});
   await assert.rejects(second.gateway.listen("127.0.0.1", stage.port), {
-    message: `cannot listen on 127.0.0.1:${stage.port}: something else listens there already (EADDRINUSE)`,
+    message: `cannot listen on 127.0.0.1:${stage.port}: something else listens there already (EADDRINUSE); choose another port`,
   });
 });

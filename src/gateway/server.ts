@@ -124,7 +124,7 @@ class HttpGateway implements Gateway {
   listen(host: string, port: number): Promise<AddressInfo> {
     return new Promise((resolve, reject) => {
       const onError = (error: Error): void => {
-        reject(new Error(`cannot listen on ${host}:${port}: ${explain(error)}`, { cause: error }));
+        reject(new Error(`cannot listen on ${host}:${port}: ${explain(error)}`));
       };
       this.#server.once("error", onError);
       this.#server.listen(port, host, () => {
@@ -183,7 +183,7 @@ class HttpGateway implements Gateway {
 
 function explain(error: Error): string {
   const code = "code" in error ? error.code : "";
-  if (code === "EADDRINUSE") return "something else listens there already (EADDRINUSE)";
+  if (code === "EADDRINUSE") return "something else listens there already (EADDRINUSE); choose another port";
   if (code === "EACCES") return "this user may not listen there (EACCES); ports below 1024 need a privilege";
   if (code === "EADDRNOTAVAIL") return "this machine has no such address (EADDRNOTAVAIL)";
   return describeError(error);

@@ -215,8 +215,8 @@ test("version 0.13 dies when a request meets its sleep", async () => {
   const mock = await machine.start();
   await mock.post("/sleep");
   assert.equal((await mock.ask()).status, 500);
-  assert.match(mock.log, /CUDA error: an illegal memory access was encountered/);
   assert.equal((await mock.exit).code, 0);
+  assert.match(mock.log, /CUDA error: an illegal memory access was encountered/);
 });
 
 test("version 0.13 sleeps and wakes well if it is left alone meanwhile", async () => {

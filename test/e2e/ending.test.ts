@@ -168,13 +168,11 @@ scenario("SIGTERM while a model is left alone after a failure ends at once", {},
   assert.deepEqual(await stage.llmux.end("SIGTERM"), { code: 0, signal: null });
 });
 
-for (const signal of ["SIGINT", "SIGHUP"] as const) {
-  scenario(`${signal} ends llmux and its engines, awake and asleep, in good order`, {}, async (stage) => {
-    await stage.client.ask("a");
-    await stage.client.ask("b");
-    assert.deepEqual(await stage.llmux.end(signal), { code: 0, signal: null });
-    assert.deepEqual(stage.ledger().holdings, []);
-  });
-}
+scenario("SIGINT ends llmux and its engines, awake and asleep, in good order", {}, async (stage) => {
+  await stage.client.ask("a");
+  await stage.client.ask("b");
+  assert.deepEqual(await stage.llmux.end("SIGINT"), { code: 0, signal: null });
+  assert.deepEqual(stage.ledger().holdings, []);
+});
 
 scenario("SIGTERM to a llmux that has not started any engine ends at once", {}, async () => {});

@@ -31,7 +31,10 @@ describe("fifo", () => {
   });
 
   it("says why, with how many wait and for how long", () => {
-    const decision = fifo({ minActiveMs: 0 })({ nowMs: 250, candidates: [candidate("b", 50, { waiting: 3 })] });
+    const decision = fifo({ minActiveMs: 0 })({
+      nowMs: 250,
+      candidates: [candidate("b", 50, { waiting: 3, victims: [awake("a", 0)] })],
+    });
     assert.ok(decision.kind === "switch");
     assert.match(decision.because, /its oldest has waited longest: 200 ms \(3 in its queue\)/);
   });

@@ -32,5 +32,6 @@ function oldestFirst(candidates: readonly Candidate[]): readonly Candidate[] {
 
 function reason(candidate: Candidate, nowMs: number): string {
   const waitedMs = Math.round(nowMs - candidate.oldestEnqueuedAtMs);
+  if (candidate.victims.length === 0) return `${candidate.waiting} wait for it, and nobody is awake there`;
   return `of all requests that wait, its oldest has waited longest: ${waitedMs} ms (${candidate.waiting} in its queue)`;
 }
