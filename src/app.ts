@@ -108,12 +108,16 @@ export function createApp(config: Config, options: AppOptions): App {
       : new MetricsServer({ host: config.host, port: config.metricsPort, page: () => metrics.page() });
   let lock: InstanceLock | null = null;
 
-  const closeDoors = async (): Promise<void> => {
-    gateway.destroy();
-    await control.close();
-    await metricsServer?.close();
-    await http.close();
-    lock?.release();
+  let closed: Promise<void> | null = null;
+  const closeDoors = (): Promise<void> => {
+    closed ??= (async () => {
+      gateway.destroy();
+      await control.close();
+      await metricsServer?.close();
+      await http.close();
+      lock?.release();
+    })();
+    return closed;
   };
 
   return {
@@ -140,6 +144,8 @@ export function createApp(config: Config, options: AppOptions): App {
     kill() {
       orchestrator.killAll();
       lock?.release();
+      // Who embeds us lives on: nobody is to come in any more.
+      void closeDoors().catch(() => {});
     },
     snapshot,
     status,

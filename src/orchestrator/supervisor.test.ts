@@ -224,6 +224,16 @@ test("after a kill nothing is started any more, and a start under way does not e
   assert.deepEqual(taken(), []);
 });
 
+test("a kill leaves no timer and no connection behind", async (t) => {
+  const { supervisor, clock, processes, pools, awake } = stage(t);
+  await awake();
+  supervisor.kill();
+  assert.deepEqual(processes.signals, ["SIGKILL 100"]);
+  await clock.pass(0);
+  assert.equal(clock.pending, 0);
+  assert.equal(pools[0]?.isDestroyed, true);
+});
+
 test("a stop leaves no timer behind", async (t) => {
   const { supervisor, clock, taken, awake } = stage(t);
   await awake();

@@ -174,6 +174,8 @@ export class EngineSupervisor {
     life.ending = true;
     life.measuring?.cancel();
     this.#world.processes.signal(life.process.pid, this.#processesOf(life), "SIGKILL");
+    this.#output.end();
+    void life.connection.dispatcher.destroy();
   }
 
   #begin(name: Operation["name"], work: (signal: AbortSignal) => Promise<() => void>): void {

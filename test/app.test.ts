@@ -1,0 +1,61 @@
+/** The app as a library has it: what a host program can rely on at its end. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { createApp } from "../src/app.ts";
+import { parseConfig } from "../src/config/load.ts";
+import { claimPort } from "../src/platform/loopback-port.ts";
+import { systemPlatform } from "../src/platform/platform.ts";
+import { RecordingLog } from "./support/recording-log.ts";
+import { until } from "./support/until.ts";
+
+async function appIn(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), "llmux-app-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+  const port = await claimPort("127.0.0.1", 0);
+  const env = { MOCK_VLLM_LEDGER: join(folder, "ledger"), MOCK_VLLM_GPUS: "0:8GiB", MOCK_VLLM_TIME_SCALE: "0" };
+  const document = {
+    port,
+    metrics_port: 0,
+    vllm_command: "mock-vllm",
+    nvidia_smi_command: "there-is-no-nvidia-smi",
+    state_dir: join(folder, "state"),
+    models: { tiny: { model_path: "org/tiny", extra_args: ["--gpu-memory-utilization", "0.8"], env } },
+  };
+  const config = parseConfig(JSON.stringify(document), "app.yaml", process.env);
+  const platform = systemPlatform();
+  const app = createApp(config, { platform, log: new RecordingLog(), version: "0" });
+  t.after(() => app.kill());
+  await app.start();
+  const ask = (): Promise<Response> =>
+    fetch(`http://127.0.0.1:${port}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "tiny", prompt: "hello", max_tokens: 2 }),
+    });
+  return { app, ask, platform, stateDir: config.stateDir };
+}
+
+test("after a kill nobody is left, nobody can ask, and nothing is started", async (t) => {
+  const { app, ask, platform, stateDir } = await appIn(t);
+  assert.equal((await ask()).status, 200);
+  const pid = app.status().models[0]?.pid ?? 0;
+  assert.equal(platform.processes.members(pid).length, 2);
+  app.kill();
+  await assert.rejects(ask());
+  await until("nobody is left", () => platform.processes.members(pid).length === 0);
+  await until("the operators' door is closed", () => !existsSync(join(stateDir, "llmux.sock")));
+  assert.ok(!existsSync(join(stateDir, "llmux.lock")));
+});
+
+test("after a drain everything is closed, and a second drain or a kill does no harm", async (t) => {
+  const { app, ask, stateDir } = await appIn(t);
+  assert.equal((await ask()).status, 200);
+  await Promise.all([app.drain(), app.drain()]);
+  await assert.rejects(ask());
+  assert.ok(!existsSync(join(stateDir, "llmux.sock")));
+  assert.ok(!existsSync(join(stateDir, "llmux.lock")));
+  app.kill();
+});
