@@ -4,6 +4,7 @@ import { ConfigError, loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { print, type Shell } from "./shell.ts";
+import { missingProgram } from "./missing-program.ts";
 import { renderTable } from "./table.ts";
 import { configFile } from "./where.ts";
 
@@ -13,6 +14,8 @@ export async function check(file: string | undefined, shell: Shell): Promise<Exi
   try {
     const config = loadConfig(path, shell.env);
     for (const warning of config.warnings) shell.stderr.write(`${formatProblem(warning)} (warning)\n`);
+    const missing = missingProgram(config, shell.env["PATH"]);
+    if (missing !== null) shell.stderr.write(`${path}: ${missing} (warning)\n`);
     await print(shell, summary(path, config, shell.stdout.columns ?? null));
     return EXIT.fine;
   } catch (error) {

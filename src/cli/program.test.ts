@@ -63,7 +63,10 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), "llmux-cli-"));
   stateDir = join(folder, "state");
   config = join(folder, "my.yaml");
-  writeFileSync(config, `state_dir: ${stateDir}\nmodels:\n  qwen: {model_path: x, aliases: [gpt]}\n`);
+  writeFileSync(
+    config,
+    `state_dir: ${stateDir}\nvllm_command: mock-vllm\nmodels:\n  qwen: {model_path: x, aliases: [gpt]}\n`,
+  );
   server = new ControlServer({
     socketPath: controlSocketPath(stateDir),
     status: () => status,
@@ -193,10 +196,16 @@ describe("llmux check", () => {
 
   it("prints warnings and ends with 0 all the same", async () => {
     const open = join(folder, "open.yaml");
-    writeFileSync(open, "host: 0.0.0.0\nmodels:\n  a: {model_path: x}\n");
+    writeFileSync(open, "host: 0.0.0.0\nvllm_command: nowhere/vllm\nmodels:\n  a: {model_path: x}\n");
     const { code, stdout, stderr } = await llmux("check", open);
     equal(code, 0);
-    match(stderr, /open\.yaml:1:7: host: .* \(warning\)\n$/);
+    const [host, program, ...rest] = stderr.split("\n");
+    match(host ?? "", /open\.yaml:1:7: host: .* \(warning\)$/);
+    match(
+      program ?? "",
+      /open\.yaml: vllm_command: expected a program .*, found "nowhere\/vllm": no such program \(warning\)$/,
+    );
+    deepEqual(rest, [""]);
     match(stdout, /fine, 1 model, 1 warning/);
   });
 
@@ -328,7 +337,7 @@ describe("the launcher", () => {
     writeFileSync(join(folder, "checkout", "src", "main.ts"), "");
     const { code, stderr } = await launched("--no-strip-types", copy, "--version");
     equal(code, 1);
-    match(stderr, /^llmux: expected Node 22\.18 or later, .*; found Node \d+\.\d+\.\d+ and no build\n$/);
+    match(stderr, /^llmux: expected Node 22\.19 or later, .*; found Node \d+\.\d+\.\d+ and no build\n$/);
   });
 
   it("says so when what it should start is not there", async () => {

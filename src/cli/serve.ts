@@ -8,6 +8,7 @@ import { createLog, logFormFor, type ClosableLog } from "../control/log.ts";
 import { systemPlatform } from "../platform/platform.ts";
 import { dieCleanly, exitCodeOf, toldToEnd, type EndingSignal } from "./ending.ts";
 import { EXIT } from "./exit-codes.ts";
+import { missingProgram } from "./missing-program.ts";
 import { VERSION } from "../version.ts";
 
 /** The command line of `serve`. */
@@ -26,6 +27,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const form = logFormFor(process.stderr, process.env);
   const log = createLog({ level: options.verbose === true ? "debug" : config.logLevel, form });
   for (const warning of config.warnings) log.warn("configuration", { problem: formatProblem(warning) });
+  const missing = missingProgram(config, process.env["PATH"]);
+  if (missing !== null) log.warn("configuration", { problem: missing });
   const app = createApp(config, { platform: systemPlatform(), log, version: VERSION });
   dieCleanly(() => app.kill(), log);
   const told = toldToEnd();

@@ -11,7 +11,7 @@ const listeningFlags: ReadonlyMap<string, string> = new Map([
 
 /** Checks `extra_args`, `env` and `gpus` of every model. */
 export function engineFindings(draft: Draft): Finding[] {
-  const checks = [listeningFindings, servedNameFindings, gpuFindings, variableFindings];
+  const checks = [listeningFindings, joinedFindings, servedNameFindings, gpuFindings, variableFindings];
   return (draft.models ?? []).flatMap((model) => checks.flatMap((check) => check(model)));
 }
 
@@ -27,6 +27,16 @@ function listeningFindings({ path, extraArgs }: DraftModel): Finding[] {
     if (flag === undefined || reason === undefined) return [];
     const message = `expected no argument that says where the engine listens, found ${flag}: ${reason}`;
     return [{ severity: "error" as const, path: [...path, "extra_args", index], message }];
+  });
+}
+
+/** A flag and its value in one item reach the engine as one argument, which it does not know. */
+function joinedFindings({ path, extraArgs }: DraftModel): Finding[] {
+  return extraArgs.flatMap((argument, index) => {
+    const [, flag, value] = /^(--[^\s=]+)\s+(\S.*)$/s.exec(argument ?? "") ?? [];
+    if (flag === undefined || value === undefined) return [];
+    const message = `expected one argument in each item, found ${flag} and its value in one; write [${flag}, ${value}]`;
+    return [{ severity: "warning" as const, path: [...path, "extra_args", index], message }];
   });
 }
 

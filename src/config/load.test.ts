@@ -176,6 +176,16 @@ models:
     }
     assert.deepEqual(parse("models: {a: {model_path: x, extra_args: [--served-model-name=a]}}").warnings, []);
   });
+
+  it("warns of a flag and its value in one argument, and not of what only looks so", () => {
+    const warned = parse('models: {a: {model_path: x, extra_args: ["--max-model-len 4096"]}}').warnings;
+    assert.match(
+      warned[0]?.message ?? "",
+      /found --max-model-len and its value in one; write \[--max-model-len, 4096\]$/,
+    );
+    const fine = 'models: {a: {model_path: x, extra_args: [--a, "b c", "--d=e f", "--g "]}}';
+    assert.deepEqual(parse(fine).warnings, []);
+  });
 });
 
 describe("loadConfig", () => {

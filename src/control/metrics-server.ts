@@ -1,6 +1,7 @@
 /** The listener for Prometheus: `GET /metrics` and nothing else. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { describeError } from "../base/failure.ts";
 import type { MetricsPage } from "./metrics.ts";
 
 /** Where to listen, and what to show. */
@@ -33,9 +34,12 @@ export class MetricsServer {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error: NodeJS.ErrnoException) => {
-        if (error.code !== "EADDRINUSE") return reject(error);
+        if (error.code !== "EADDRINUSE") {
+          const reason = `the metrics cannot be had on ${host}:${port}: ${describeError(error)}`;
+          return reject(new Error(reason));
+        }
         const advice = "choose another metrics_port, or 0 for none";
-        return reject(new Error(`the metrics port ${port} on ${host} is in use: ${advice}`, { cause: error }));
+        return reject(new Error(`the metrics port ${port} on ${host} is in use: ${advice}`));
       });
       this.#server.listen(port, host, () => {
         this.#server.removeAllListeners("error");
