@@ -82,6 +82,14 @@ export const HEALTH_PATH = "/health";
 /** Answers `{"is_sleeping": boolean}`. */
 export const IS_SLEEPING_PATH = "/is_sleeping";
 
+/**
+ * Whether the answer to a wake says that all of the engine is awake, as `{"status":"awake",…}` does (seen with vLLM 0.32).
+ * Older versions answer with nothing.
+ */
+export function saysAwake(body: string): boolean {
+  return /"status"\s*:\s*"awake"/.test(body);
+}
+
 /** Null when the answer is not one. */
 export function parseIsSleeping(body: string): boolean | null {
   return /"is_sleeping"\s*:\s*(true|false)/.exec(body)?.[1]?.startsWith("t") ?? null;

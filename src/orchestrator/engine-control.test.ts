@@ -86,3 +86,14 @@ test("whatever an engine answers becomes a sentence of reasonable length", async
     assert.equal(failed?.message, `engine of m: POST /wake_up answered 503: ${said}`);
   }
 });
+
+test("an engine that says in its answer that all of it is awake is not asked again; one that says sleeping is", async () => {
+  const awake = stage({ "/wake_up?tags=kv_cache": { body: '{"status":"awake","tags":["kv_cache"]}' } });
+  assert.equal(await awake.control.wake(ENGINE, 2, SIGNAL), null);
+  assert.ok(!awake.heard().some((call) => call.startsWith("/is_sleeping")));
+  const asleep = stage({
+    "/wake_up": { body: '{"status":"sleeping","tags":null}' },
+    "/is_sleeping": { body: '{"is_sleeping":true}' },
+  });
+  assert.equal((await asleep.control.wake(ENGINE, 1, SIGNAL))?.code, "wake_failed");
+});

@@ -1,7 +1,14 @@
 /** The calls that put an engine to sleep and wake it, with their limits and their failures in words. */
 import { describeError, failure, type Failure, type FailureCode } from "../base/failure.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
-import { IS_SLEEPING_PATH, parseIsSleeping, sleepSteps, wakeSteps, type ControlStep } from "../engines/vllm.ts";
+import {
+  IS_SLEEPING_PATH,
+  parseIsSleeping,
+  saysAwake,
+  sleepSteps,
+  wakeSteps,
+  type ControlStep,
+} from "../engines/vllm.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
@@ -31,29 +38,36 @@ export class EngineControl {
     this.#log = log;
   }
 
-  sleep(engine: EngineConnection, level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
-    return this.#runSteps(sleepSteps(level), engine, "sleep_failed", signal);
+  async sleep(engine: EngineConnection, level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+    const said = await this.#runSteps(sleepSteps(level), engine, "sleep_failed", signal);
+    return typeof said === "string" ? null : said;
   }
 
-  /** Wakes in the safe order and then asks the engine whether it is awake: a 200 alone proves little. */
+  /** Wakes in the safe order. A 200 alone proves little: an engine that does not say in it that it is awake is asked. */
   async wake(engine: EngineConnection, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
-    const failed = await this.#runSteps(wakeSteps(from), engine, "wake_failed", signal);
-    return failed ?? (await this.#checkAwake(engine, signal));
+    const said = await this.#runSteps(wakeSteps(from), engine, "wake_failed", signal);
+    if (typeof said !== "string") return said;
+    return saysAwake(said) ? null : this.#checkAwake(engine, signal);
   }
 
+  /** Resolves with what the engine said to the last step that matters. */
   async #runSteps(
     steps: readonly ControlStep[],
     engine: EngineConnection,
     code: FailureCode,
     signal: AbortSignal,
-  ): Promise<Failure | null> {
+  ): Promise<Failure | string> {
+    let said = "";
     for (const step of steps) {
-      const failed = await this.#runStep(step, engine, code, signal);
-      if (failed === null) continue;
-      if (!step.optional) return failed;
-      this.#log.warn("optional engine call failed", { model: this.#model, path: step.path, reason: failed.message });
+      const answer = await this.#runStep(step, engine, code, signal);
+      if (typeof answer === "string") {
+        if (!step.optional) said = answer;
+      } else {
+        if (!step.optional) return answer;
+        this.#log.warn("optional engine call failed", { model: this.#model, path: step.path, reason: answer.message });
+      }
     }
-    return null;
+    return said;
   }
 
   async #runStep(
@@ -61,13 +75,13 @@ export class EngineControl {
     engine: EngineConnection,
     code: FailureCode,
     signal: AbortSignal,
-  ): Promise<Failure | null> {
+  ): Promise<Failure | string> {
     const timeoutMs = this.#limitsMs[step.limit];
     const { origin, dispatcher: over } = engine;
     const call = { method: "POST", url: origin + step.path, json: step.json, timeoutMs, signal, over } as const;
     try {
       const answer = await this.#http.call(call);
-      if (answer.status === 200) return null;
+      if (answer.status === 200) return answer.body;
       return failure(
         code,
         `engine of ${this.#model}: POST ${step.path} answered ${answer.status}: ${reasonIn(answer)}`,
