@@ -108,27 +108,44 @@ export function createApp(config: Config, options: AppOptions): App {
       : new MetricsServer({ host: config.host, port: config.metricsPort, page: () => metrics.page() });
   let lock: InstanceLock | null = null;
 
-  let closed: Promise<void> | null = null;
-  const closeDoors = (): Promise<void> => {
-    closed ??= (async () => {
-      gateway.destroy();
-      await control.close();
-      await metricsServer?.close();
-      await http.close();
-      lock?.release();
-    })();
-    return closed;
+  let isClosed = false;
+  let httpClosed: Promise<void> | null = null;
+  /** Each call closes what has been opened since the last. */
+  const closeDoors = async (): Promise<void> => {
+    isClosed = true;
+    gateway.destroy();
+    await control.close();
+    await metricsServer?.close();
+    httpClosed ??= http.close();
+    await httpClosed;
+    lock?.release();
+  };
+  const killed = Promise.withResolvers<never>();
+  killed.promise.catch(() => {});
+  /** What opens although it was closed already is closed again. */
+  const unlessClosed = async (): Promise<void> => {
+    if (!isClosed) return;
+    await closeDoors();
+    throw new Error("closed");
+  };
+
+  const openDoors = async () => {
+    // Before anything is taken for a leftover: who has lost its lock is still known by its socket.
+    await control.listen();
+    await unlessClosed();
+    await orchestrator.endLeftovers();
+    await unlessClosed();
+    const metricsPort = (await metricsServer?.listen()) ?? null;
+    const address = await gateway.listen(config.host, config.port);
+    await unlessClosed();
+    return { gateway: address, metricsPort };
   };
 
   return {
     async start() {
       try {
         lock = platform.lockStateDir(config.stateDir);
-        // Before anything is taken for a leftover: who has lost its lock is still known by its socket.
-        await control.listen();
-        await orchestrator.endLeftovers();
-        const metricsPort = (await metricsServer?.listen()) ?? null;
-        return { gateway: await gateway.listen(config.host, config.port), metricsPort };
+        return await Promise.race([openDoors(), killed.promise]);
       } catch (error) {
         await closeDoors();
         throw error;
@@ -145,6 +162,7 @@ export function createApp(config: Config, options: AppOptions): App {
       orchestrator.killAll();
       lock?.release();
       // Who embeds us lives on: nobody is to come in any more.
+      killed.reject(new Error("llmux was killed during its start"));
       void closeDoors().catch(() => {});
     },
     snapshot,

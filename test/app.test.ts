@@ -28,7 +28,6 @@ async function appIn(t: TestContext) {
   const platform = systemPlatform();
   const app = createApp(config, { platform, log: new RecordingLog(), version: "0" });
   t.after(() => app.kill());
-  await app.start();
   const ask = (): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}/v1/completions`, {
       method: "POST",
@@ -40,6 +39,7 @@ async function appIn(t: TestContext) {
 
 test("after a kill nobody is left, nobody can ask, and nothing is started", async (t) => {
   const { app, ask, platform, stateDir } = await appIn(t);
+  await app.start();
   assert.equal((await ask()).status, 200);
   const pid = app.status().models[0]?.pid ?? 0;
   assert.equal(platform.processes.members(pid).length, 2);
@@ -52,10 +52,21 @@ test("after a kill nobody is left, nobody can ask, and nothing is started", asyn
 
 test("after a drain everything is closed, and a second drain or a kill does no harm", async (t) => {
   const { app, ask, stateDir } = await appIn(t);
+  await app.start();
   assert.equal((await ask()).status, 200);
   await Promise.all([app.drain(), app.drain()]);
   await assert.rejects(ask());
   assert.ok(!existsSync(join(stateDir, "llmux.sock")));
   assert.ok(!existsSync(join(stateDir, "llmux.lock")));
   app.kill();
+});
+
+test("a kill during the start ends the start, and nobody listens afterwards", async (t) => {
+  const { app, ask, stateDir } = await appIn(t);
+  const started = app.start();
+  app.kill();
+  await assert.rejects(started, /killed/);
+  await assert.rejects(ask());
+  assert.ok(!existsSync(join(stateDir, "llmux.sock")));
+  assert.ok(!existsSync(join(stateDir, "llmux.lock")));
 });
