@@ -224,6 +224,24 @@ test("after a kill nothing is started any more, and a start under way does not e
   assert.deepEqual(taken(), []);
 });
 
+test("an engine that ends as it says that it is ready is not measured afterwards", async (t) => {
+  const { supervisor, clock, processes, world, taken } = stage(t);
+  let measured = 0;
+  world.usedBytesBy = () => Promise.resolve(++measured);
+  world.call = () => {
+    processes.end(100, { exitCode: null, signal: "SIGKILL" });
+    return Promise.resolve(OK);
+  };
+  supervisor.start();
+  await clock.pass(5_000);
+  assert.deepEqual(taken(), ["crashed: the engine of m was ended by SIGKILL"]);
+  assert.equal(measured, 0);
+  supervisor.stop();
+  await clock.pass(5_000);
+  assert.deepEqual(taken(), ["stopped"]);
+  assert.equal(clock.pending, 0);
+});
+
 test("a kill leaves no timer and no connection behind", async (t) => {
   const { supervisor, clock, processes, pools, awake } = stage(t);
   await awake();

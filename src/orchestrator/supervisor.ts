@@ -282,7 +282,7 @@ export class EngineSupervisor {
     this.#output.relax();
     // By now it has the command line that it will keep.
     this.#identifyAgain(life);
-    life.measuring = clock.after(MEASURE_AFTER_MS, () => void this.#awakeBytesOf(life));
+    if (!life.ending) life.measuring = clock.after(MEASURE_AFTER_MS, () => void this.#awakeBytesOf(life));
     return null;
   }
 
