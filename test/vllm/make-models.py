@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 SEEDS = {"tiny-a": 1, "tiny-b": 2}
-CONTEXT_TOKENS = 2048
+# Room for an answer that takes half a minute.
+CONTEXT_TOKENS = 16384
 
 TRAINING_TEXT = """
 The quick brown fox jumps over the lazy dog while several models take turns on one machine.

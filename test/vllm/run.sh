@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Tests llmux over a real vLLM on the CPU: makes the environment and the models if they are not there, and runs the tests.
+# Whatever happens, also when it is interrupted, no process and no file in /tmp is left.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+models=$root/.cache/vllm-models
+PATH="$root/node_modules/.bin:$PATH"
+
+say() { echo "vllm test: $* ($((SECONDS)) s)" >&2; }
+
+vllm=$(bash "$here/setup.sh")
+say "vLLM is there"
+
+stamp=$(sha256sum <"$here/make-models.py")
+if [ "$(cat "$models/made-from" 2>/dev/null)" != "$stamp" ]; then
+  rm -rf "$models"
+  HF_HUB_OFFLINE=1 "$(dirname "$vllm")/python" "$here/make-models.py" "$models" >/dev/null
+  echo "$stamp" >"$models/made-from"
+fi
+say "the models are there"
+
+# Everything that the tests start, and they themselves, work in folders below this one.
+run=$(mktemp -d)
+clear_away() {
+  for link in /proc/[0-9]*/cwd; do
+    case $(readlink "$link" 2>/dev/null) in
+      "$run"/*) kill -KILL "$(basename "$(dirname "$link")")" 2>/dev/null || true ;;
+    esac
+  done
+  rm -rf "$run"
+}
+trap clear_away EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mkdir "$run/tests"
+export LLMUX_VLLM_RUN=$run LLMUX_VLLM_COMMAND=$vllm LLMUX_VLLM_MODELS=$models
+# In the background, since a trap has to wait for what is in the foreground.
+(cd "$run/tests" && exec node --test --test-concurrency=1 --test-timeout=900000 "$here"/*.test.ts) &
+wait $!
+say "done"
