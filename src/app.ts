@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { unreachable } from "./base/assert.ts";
 import { describeError } from "./base/failure.ts";
 import { controlSocketPath } from "./base/state-files.ts";
-import type { Config, ModelConfig, PolicyConfig } from "./config/config.ts";
+import type { Config, PolicyConfig } from "./config/config.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { logAccess, logJournal } from "./control/journal-log.ts";
 import { MetricsServer } from "./control/metrics-server.ts";
@@ -12,9 +12,9 @@ import { takeStatus, type StatusDocument } from "./control/status.ts";
 import type { Effects } from "./core/effects.ts";
 import type { JournalEntry } from "./core/journal.ts";
 import type { ModelSpec } from "./core/model.ts";
+import { boundedWait } from "./core/policies/bounded-wait.ts";
 import { fifo } from "./core/policies/fifo.ts";
-import type { Policy } from "./core/policy.ts";
-import { Scheduler } from "./core/scheduler.ts";
+import { Scheduler, type SchedulerOptions } from "./core/scheduler.ts";
 import type { Snapshot } from "./core/snapshot.ts";
 import { LeaseDesk } from "./gateway/lease-desk.ts";
 import { createGateway } from "./gateway/server.ts";
@@ -77,7 +77,7 @@ export function createApp(config: Config, options: AppOptions): App {
     },
     finished: () => finished.resolve(),
   };
-  const scheduler = new Scheduler(modelSpecs(config.models), schedulerOptions(config.policy), effects, clock.nowMs());
+  const scheduler = new Scheduler(modelSpecs(config), schedulerOptions(config.policy), effects, clock.nowMs());
   const snapshot = (): Snapshot => scheduler.snapshot();
   const metrics = new Metrics({ models: config.models.map(({ name }) => name), version, snapshot });
   const status = (): StatusDocument =>
@@ -218,28 +218,38 @@ function createAlarm(clock: Platform["clock"], ring: (nowMs: number) => void): {
 }
 
 /** A model without `gpus` uses all that any model names; where none does, there is one device for all. */
-export function modelSpecs(models: readonly ModelConfig[]): ModelSpec[] {
+export function modelSpecs({ models, policy }: Pick<Config, "models" | "policy">): ModelSpec[] {
   const named = [...new Set(models.flatMap((model) => model.gpus ?? []))].map(String);
   const all = named.length === 0 ? ["0"] : named;
   return models.map((model) => ({
     id: model.name,
     devices: model.gpus === null ? all : model.gpus.map(String),
     sleepLevel: model.sleepLevel,
+    // Bounded wait weighs what waits, so it must wait here and not inside an engine.
+    ...(policy.policyType === "fifo" ? {} : { inFlightMax: model.maxNumSeqs ?? IN_FLIGHT_MAX }),
   }));
 }
 
-function schedulerOptions(policy: PolicyConfig) {
-  return {
-    policy: policyOf(policy),
-    requestTimeoutMs: policy.requestTimeoutMs,
-    drainTimeoutMs: policy.drainBeforeSwitch ? policy.drainTimeoutMs : 0,
-  };
-}
-
-function policyOf(policy: PolicyConfig): Policy {
+function schedulerOptions(policy: PolicyConfig): SchedulerOptions {
+  const { requestTimeoutMs, drainBeforeSwitch, drainTimeoutMs } = policy;
+  const common = { requestTimeoutMs, drainTimeoutMs: drainBeforeSwitch ? drainTimeoutMs : 0 };
   switch (policy.policyType) {
     case "fifo":
-      return fifo({ minActiveMs: policy.minActiveMs });
+      return { ...common, policy: fifo({ minActiveMs: policy.minActiveMs }) };
+    case "bounded-wait": {
+      const { targetWaitMs, maxWaitMs, forcedShare: share } = policy;
+      return {
+        ...common,
+        policy: boundedWait({ targetWaitMs, maxWaitMs }),
+        forcedCredit: { share, capMs: FORCED_CREDIT_MAX_MS },
+      };
+    }
   }
-  return unreachable(policy.policyType);
+  return unreachable(policy);
 }
+
+/** More credit for forced switches is not saved up, in ms: a quiet hour must not pay for minutes of nothing but switches. */
+const FORCED_CREDIT_MAX_MS = 20_000;
+
+/** What engines run at once unless told otherwise, in requests: the figure that bounded wait was measured with. */
+const IN_FLIGHT_MAX = 64;

@@ -34,21 +34,36 @@ export interface Config {
 }
 
 /** When to switch models. Further policies become further members of this union. */
-export type PolicyConfig = FifoPolicyConfig;
+export type PolicyConfig = FifoPolicyConfig | BoundedWaitPolicyConfig;
 
-/** Switch at the first request for another model. */
-export interface FifoPolicyConfig {
-  readonly policyType: "fifo";
+/** What every policy needs. */
+interface CommonPolicyConfig {
   /** How long a request may wait for its model. */
   readonly requestTimeoutMs: number;
   /** Whether running requests are let to their end before their model is put to sleep. */
   readonly drainBeforeSwitch: boolean;
   /** How long a drain may take before the rest is aborted; null = as long as it takes. */
   readonly drainTimeoutMs: number | null;
-  /** How long a model stays awake at least. */
-  readonly minActiveMs: number;
   /** For models that name none; already filled in there. */
   readonly sleepLevel: SleepLevel;
+}
+
+/** Switch at the first request for another model. */
+export interface FifoPolicyConfig extends CommonPolicyConfig {
+  readonly policyType: "fifo";
+  /** How long a model stays awake at least. */
+  readonly minActiveMs: number;
+}
+
+/** Stay while it pays, go where most waits for each second that it costs, and let nobody wait past a bound. */
+export interface BoundedWaitPolicyConfig extends CommonPolicyConfig {
+  readonly policyType: "bounded-wait";
+  /** An older request may force a switch while there is credit for it. */
+  readonly targetWaitMs: number;
+  /** An older request does force one; more than `targetWaitMs`. */
+  readonly maxWaitMs: number;
+  /** Share of all time that switches forced by `targetWaitMs` may spend, 0 to 1. */
+  readonly forcedShare: number;
 }
 
 /** How long engines may take for what they are told. */
@@ -77,6 +92,8 @@ export interface ModelConfig {
   readonly sleepModeFlag: boolean;
   /** Arguments added to the engine's command line. */
   readonly extraArgs: readonly string[];
+  /** How many requests the engine runs at once, as `extraArgs` say; null if they do not. */
+  readonly maxNumSeqs: number | null;
   /** Variables added to the engine's environment. */
   readonly env: Readonly<Record<string, string>>;
   /** How long a start may take until the engine is ready. */

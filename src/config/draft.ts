@@ -11,6 +11,8 @@ export interface Draft {
   readonly host: string | undefined;
   readonly port: number | undefined;
   readonly metricsPort: number | undefined;
+  /** Undefined if `policy` is absent or no mapping. */
+  readonly policy: Readonly<Record<string, unknown>> | undefined;
   /** Undefined if `models` is absent or no mapping. */
   readonly models: readonly DraftModel[] | undefined;
 }
@@ -44,6 +46,7 @@ export function draftOf(value: unknown): Draft {
     host: textOf(file["host"]),
     port: numberOf(file["port"]),
     metricsPort: numberOf(file["metrics_port"]),
+    policy: mappingOf(file["policy"]),
     models: models && Object.entries(models).map(([name, model]) => draftModelOf(name, model)),
   };
 }

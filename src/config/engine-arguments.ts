@@ -20,6 +20,14 @@ export function flagOf(argument: string): string | undefined {
   return /^--[^=]+/.exec(argument)?.[0].replaceAll("_", "-");
 }
 
+/** The number after `--max-num-seqs`; the last one counts, as in the engine. Null if there is none that makes sense. */
+export function maxNumSeqsIn(extraArgs: readonly string[]): number | null {
+  const index = extraArgs.findLastIndex((argument) => flagOf(argument) === "--max-num-seqs");
+  if (index === -1) return null;
+  const text = /=(.*)$/s.exec(extraArgs[index] ?? "")?.[1] ?? extraArgs[index + 1] ?? "";
+  return /^[1-9]\d{0,6}$/.test(text) ? Number(text) : null;
+}
+
 function listeningFindings({ path, extraArgs }: DraftModel): Finding[] {
   return extraArgs.flatMap((argument, index) => {
     const flag = flagOf(argument ?? "");

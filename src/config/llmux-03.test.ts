@@ -61,8 +61,8 @@ describe("a file of llmux 0.3.0", () => {
     const config = parse({ models: { a: { model_path: "x", port: 8001 } } });
     assert.deepEqual([config.port, config.metricsPort, config.vllmCommand], [3000, 9090, ["vllm"]]);
     assert.deepEqual(
-      [config.policy.requestTimeoutMs, config.policy.drainBeforeSwitch, config.policy.minActiveMs],
-      [60_000, true, 5000],
+      [config.policy.requestTimeoutMs, config.policy.drainBeforeSwitch, config.policy],
+      [60_000, true, { ...config.policy, policyType: "fifo", minActiveMs: 5000 }],
     );
   });
 
@@ -137,7 +137,7 @@ describe("a file that is not one of llmux 0.3.0", () => {
     );
     assert.throws(
       () => parseConfig("policy: {policy_type: batching}\nmodels: {a: {model_path: x}}", "f", {}),
-      /policy_type: expected a policy: fifo/,
+      /policy_type: expected a policy: fifo or bounded-wait/,
     );
   });
 });

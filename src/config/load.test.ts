@@ -39,6 +39,7 @@ describe("parseConfig", () => {
           aliases: [],
           port: null,
           gpus: null,
+          maxNumSeqs: null,
           sleepLevel: 1,
           sleepModeFlag: true,
           extraArgs: [],
@@ -71,6 +72,7 @@ models:
         aliases: ["gpt-4o-mini", "org/b:latest"],
         port: 8001,
         gpus: [1, 0],
+        maxNumSeqs: null,
         sleepLevel: 2,
         sleepModeFlag: false,
         extraArgs: ["--max-model-len", "4096"],
@@ -92,6 +94,7 @@ models:
     const { policy } = parse(
       `policy: {request_timeout_secs: 300, min_active_secs: 0.5, drain_timeout_secs: 1m30s}\n${least}`,
     );
+    assert.ok(policy.policyType === "fifo");
     assert.deepEqual([policy.requestTimeoutMs, policy.minActiveMs, policy.drainTimeoutMs], [300_000, 500, 90_000]);
   });
 

@@ -12,6 +12,7 @@ import { exposureFindings } from "./exposure.ts";
 import { problemsOf } from "./issues.ts";
 import { type Adopted, adoptLlmux03 } from "./llmux-03.ts";
 import { nameFindings } from "./names.ts";
+import { policyFindings } from "./policy-findings.ts";
 import { portFindings } from "./ports.ts";
 import { ConfigError, inFileOrder, type Problem } from "./problem.ts";
 import { resolveConfig } from "./resolve.ts";
@@ -46,6 +47,7 @@ export function parseConfig(text: string, fileName: string, env: Environment, ov
     ...adopted.findings,
     ...exposureFindings(draft),
     ...portFindings(draft),
+    ...policyFindings(draft),
     ...nameFindings(draft),
     ...engineFindings(draft),
   ];

@@ -3,20 +3,14 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import type { Config, ModelConfig, PolicyConfig } from "./config.ts";
+import { maxNumSeqsIn } from "./engine-arguments.ts";
 import type { Environment } from "./environment.ts";
 import type { Problem } from "./problem.ts";
 import type { ConfigFile } from "./schema.ts";
 
 /** Makes the program's configuration from a checked file. `env` tells the home directory (`HOME`). */
 export function resolveConfig(file: ConfigFile, env: Environment, warnings: readonly Problem[]): Config {
-  const policy: PolicyConfig = {
-    policyType: file.policy.policy_type,
-    requestTimeoutMs: file.policy.request_timeout_secs,
-    drainBeforeSwitch: file.policy.drain_before_switch,
-    drainTimeoutMs: file.policy.drain_timeout_secs,
-    minActiveMs: file.policy.min_active_secs,
-    sleepLevel: file.policy.sleep_level,
-  };
+  const policy = resolvePolicy(file.policy);
   return {
     host: file.host,
     port: file.port,
@@ -39,6 +33,23 @@ export function resolveConfig(file: ConfigFile, env: Environment, warnings: read
   };
 }
 
+function resolvePolicy(file: ConfigFile["policy"]): PolicyConfig {
+  const common = {
+    requestTimeoutMs: file.request_timeout_secs,
+    drainBeforeSwitch: file.drain_before_switch,
+    drainTimeoutMs: file.drain_timeout_secs,
+    sleepLevel: file.sleep_level,
+  };
+  if (file.policy_type === "fifo") return { policyType: "fifo", ...common, minActiveMs: file.min_active_secs };
+  return {
+    policyType: file.policy_type,
+    ...common,
+    targetWaitMs: file.target_wait_secs,
+    maxWaitMs: file.max_wait_secs,
+    forcedShare: file.forced_share,
+  };
+}
+
 function resolveModel(name: string, model: ConfigFile["models"][string], policy: PolicyConfig): ModelConfig {
   return {
     name,
@@ -49,6 +60,7 @@ function resolveModel(name: string, model: ConfigFile["models"][string], policy:
     sleepLevel: model.sleep_level ?? policy.sleepLevel,
     sleepModeFlag: model.sleep_mode_flag,
     extraArgs: model.extra_args,
+    maxNumSeqs: maxNumSeqsIn(model.extra_args),
     env: model.env,
     startupTimeoutMs: model.startup_timeout_secs,
   };

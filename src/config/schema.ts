@@ -28,6 +28,8 @@ const duration = z
     return z.NEVER;
   });
 
+const share = z.number({ error: "a share between 0 and 1" }).min(0).max(1);
+
 const bytesPhrase = "a size: a number of bytes, at least 1, or a text such as 512KiB, 64MiB, 1GiB";
 
 /** A number of bytes or a text with a unit in the file; whole bytes afterwards. */
@@ -92,9 +94,11 @@ const policySchema = z
   .strictObject(
     {
       policy_type: z
-        .enum(["fifo"], { error: "a policy: fifo" })
+        .enum(["fifo", "bounded-wait"], { error: "a policy: fifo or bounded-wait" })
         .prefault("fifo")
-        .describe("When to switch: fifo switches at the first request for another model."),
+        .describe(
+          "When to switch. fifo: at the first request for another model. bounded-wait: when it pays, and before anybody waits too long.",
+        ),
       request_timeout_secs: duration.prefault(60).describe("How long a request may wait for its model; then 504."),
       drain_before_switch: trueOrFalse
         .prefault(true)
@@ -105,7 +109,16 @@ const policySchema = z
         .describe("How long a drain may take; then what still runs is aborted. null: as long as it takes."),
       min_active_secs: duration
         .prefault(5)
-        .describe("How long a model stays awake at least. It serves new requests meanwhile."),
+        .describe("fifo: how long a model stays awake at least. It serves new requests meanwhile."),
+      target_wait_secs: duration
+        .prefault(25)
+        .describe("bounded-wait: an older request may force a switch, as far as forced_share allows."),
+      max_wait_secs: duration
+        .prefault(120)
+        .describe("bounded-wait: an older request does force a switch. More than target_wait_secs."),
+      forced_share: share
+        .prefault(0.1)
+        .describe("bounded-wait: the share of all time, 0 to 1, that switches forced by target_wait_secs may spend."),
       sleep_level: sleepLevel
         .prefault(1)
         .describe("For models that name none. 1: weights to host RAM; 2: weights discarded; 3: engine stopped."),

@@ -68,8 +68,14 @@ export class Admission {
     this.#grant(id, record, 0, nowMs);
   }
 
-  grantAllWaiting(record: ModelRecord, nowMs: number): void {
-    for (let waiter = record.queue.oldest; waiter !== null; waiter = record.queue.oldest) {
+  /** Whether one more request may be let in now. */
+  hasRoom(record: ModelRecord): boolean {
+    return record.leases.size < (record.spec.inFlightMax ?? Infinity);
+  }
+
+  /** Lets in all that wait, or as many as may be in at once, oldest first. */
+  grantWaiting(record: ModelRecord, nowMs: number): void {
+    for (let waiter = record.queue.oldest; waiter !== null && this.hasRoom(record); waiter = record.queue.oldest) {
       this.#leaveQueue(waiter, record);
       this.#grant(waiter.id, record, nowMs - waiter.enqueuedAtMs, nowMs);
     }

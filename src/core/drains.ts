@@ -4,11 +4,13 @@ import type { Admission } from "./admission.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { SleepLevel } from "./sleep-level.ts";
 import type { Timers } from "./timers.ts";
+import type { Visits } from "./visits.ts";
 
 interface Parts {
   readonly engines: Engines;
   readonly admission: Admission;
   readonly timers: Timers;
+  readonly visits: Visits;
   /** In ms; null: until the last request has ended. */
   readonly drainTimeoutMs: number | null;
 }
@@ -22,7 +24,8 @@ export class Drains {
   }
 
   begin(record: ModelRecord, to: SleepLevel, nowMs: number): void {
-    const { engines, admission, timers, drainTimeoutMs } = this.#parts;
+    const { engines, admission, timers, visits, drainTimeoutMs } = this.#parts;
+    visits.observe(record.spec.id, nowMs - record.awakeSinceMs);
     engines.drain(record, to, nowMs);
     if (record.leases.size === 0 || drainTimeoutMs === null) return;
     const limit = `${drainTimeoutMs / 1000} s`;
@@ -48,6 +51,6 @@ export class Drains {
   callOff(record: ModelRecord, nowMs: number): void {
     this.forget(record);
     this.#parts.engines.open(record, nowMs);
-    this.#parts.admission.grantAllWaiting(record, nowMs);
+    this.#parts.admission.grantWaiting(record, nowMs);
   }
 }

@@ -67,7 +67,8 @@ function assertRecord(record: ModelRecord, { admission, switches }: SchedulerPar
   const { spec, state, leases, queue } = record;
   const { kind } = state;
   assert(leases.size === 0 || kind === "awake" || kind === "draining", `${spec.id}: leases while ${kind}`);
-  assert(kind !== "awake" || queue.length === 0, `${spec.id}: somebody waits though it is awake`);
+  const isFull = leases.size >= (spec.inFlightMax ?? Infinity);
+  assert(kind !== "awake" || queue.length === 0 || isFull, `${spec.id}: somebody waits though it is awake`);
   assert(admission.waitingModels.has(record) === queue.length > 0, `${spec.id}: its queue is lost`);
   assert(record.switch === null || switches.isActive(record.switch), `${spec.id} is in a switch that has ended`);
   assert(record.drainTimer === null || kind === "draining", `${spec.id}: a limit for a drain while ${kind}`);

@@ -14,4 +14,6 @@ export interface ModelSpec {
   readonly devices: readonly DeviceId[];
   /** How deep it is put to sleep when it must make room. */
   readonly sleepLevel: SleepLevel;
+  /** How many requests are let in at once; the rest waits here, where it can be counted. No limit unless given. */
+  readonly inFlightMax?: number;
 }

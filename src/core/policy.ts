@@ -16,6 +16,12 @@ export interface Candidate {
   readonly victims: readonly Resident[];
   /** Estimate of sleep plus wake in ms, drain left out. */
   readonly switchCostMs: number;
+  /** The same for the way back to who is awake now; 0 when nobody is. */
+  readonly switchBackCostMs: number;
+  /** Estimate of how long it will stay awake, in ms. */
+  readonly visitMs: number;
+  /** What forced switches may still spend on its devices, in ms; 0 unless the scheduler keeps such an account. */
+  readonly forcedCreditMs: number;
 }
 
 /** A model that is awake. */
@@ -23,6 +29,8 @@ export interface Resident {
   readonly model: ModelId;
   readonly awakeSinceMs: number;
   readonly inFlight: number;
+  /** Requests that wait although it is awake, because as many are let in as may be at once. */
+  readonly waiting: number;
 }
 
 /** What a policy sees. */
@@ -39,7 +47,14 @@ export type Decision =
       /** Ask again then, at the latest; later than now. */
       readonly askAgainAtMs: number | null;
     }
-  | { readonly kind: "switch"; readonly to: ModelId; /** For the journal, in words. */ readonly because: string };
+  | {
+      readonly kind: "switch";
+      readonly to: ModelId;
+      /** For the journal, in words. */
+      readonly because: string;
+      /** What it takes from the credit for forced switches, in ms. */
+      readonly forcedCostMs?: number;
+    };
 
 /** Decides from the view alone: no clock, no timer, no memory of its own. */
 export type Policy = (view: PolicyView) => Decision;

@@ -80,8 +80,11 @@ describe("a policy", () => {
         oldestEnqueuedAtMs: 500,
         sumEnqueuedAtMs: 1050,
         obstacle: null,
-        victims: [{ model: "a", awakeSinceMs: 400, inFlight: 1 }],
+        victims: [{ model: "a", awakeSinceMs: 400, inFlight: 1, waiting: 0 }],
         switchCostMs: 3000,
+        switchBackCostMs: 3000,
+        visitMs: 5000,
+        forcedCreditMs: 0,
       },
       {
         model: "c",
@@ -90,8 +93,11 @@ describe("a policy", () => {
         oldestEnqueuedAtMs: 550,
         sumEnqueuedAtMs: 550,
         obstacle: null,
-        victims: [{ model: "a", awakeSinceMs: 400, inFlight: 1 }],
+        victims: [{ model: "a", awakeSinceMs: 400, inFlight: 1, waiting: 0 }],
         switchCostMs: 3000,
+        switchBackCostMs: 3000,
+        visitMs: 5000,
+        forcedCreditMs: 0,
       },
     ]);
     stage.release(1);

@@ -10,6 +10,7 @@ import { candidates } from "./candidates.ts";
 import { Drains } from "./drains.ts";
 import type { Effects } from "./effects.ts";
 import { Engines, modelSnapshot, type ModelRecord } from "./engines.ts";
+import { ForcedCredit, type ForcedCreditOptions } from "./forced-credit.ts";
 import { assertInvariants } from "./invariants.ts";
 import type { LeaseId, LeaseOutcome, WaiterId } from "./lease.ts";
 import type { ModelId, ModelSpec } from "./model.ts";
@@ -19,6 +20,7 @@ import type { Snapshot } from "./snapshot.ts";
 import { SwitchCosts } from "./switch-cost.ts";
 import { Switches } from "./switches.ts";
 import { Timers, type Timer } from "./timers.ts";
+import { Visits } from "./visits.ts";
 
 /** How the scheduler behaves. */
 export interface SchedulerOptions {
@@ -27,6 +29,8 @@ export interface SchedulerOptions {
   readonly requestTimeoutMs: number;
   /** How long running requests may go on once their model must leave, in ms; null: until they end; 0: not at all. */
   readonly drainTimeoutMs: number | null;
+  /** The budget for switches that the policy forces; none unless given. */
+  readonly forcedCredit?: ForcedCreditOptions;
 }
 
 /** One instance per gateway. `nowMs` of each event is a monotonic clock in ms and never goes back. */
@@ -53,14 +57,16 @@ export class Scheduler {
     const timers = this.#timers;
     const engines = new Engines(models, effects, nowMs);
     const admission = new Admission({ effects, engines, timers, requestTimeoutMs });
-    const drains = new Drains({ engines, admission, timers, drainTimeoutMs });
+    const visits = new Visits();
+    const drains = new Drains({ engines, admission, timers, visits, drainTimeoutMs });
     const costs = new SwitchCosts();
+    const forcedCredit = options.forcedCredit === undefined ? null : new ForcedCredit(options.forcedCredit);
     const switches = new Switches({ engines, admission, costs, drains });
     this.#engines = engines;
     this.#admission = admission;
     this.#drains = drains;
     this.#switches = switches;
-    this.#parts = { engines, admission, switches, costs };
+    this.#parts = { engines, admission, switches, costs, visits, forcedCredit };
   }
 
   // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -70,8 +76,9 @@ export class Scheduler {
     this.#enter(nowMs);
     const record = this.#engines.get(model);
     if (this.#phase !== "running") this.#admission.refuseAtOnce(waiter, record, SHUTTING_DOWN, nowMs);
-    else if (record.state.kind === "awake") this.#admission.grantAtOnce(waiter, record, nowMs);
-    else if (record.lastFailure !== null && record.retryAtMs > nowMs) {
+    else if (record.state.kind === "awake" && this.#admission.hasRoom(record)) {
+      this.#admission.grantAtOnce(waiter, record, nowMs);
+    } else if (record.lastFailure !== null && record.retryAtMs > nowMs) {
       this.#admission.refuseAtOnce(waiter, record, withRetryAfter(record.lastFailure, record.retryAtMs - nowMs), nowMs);
     } else {
       this.#admission.enqueue(waiter, record, nowMs, (left, atMs) => this.#switches.waiterLeft(left, atMs));
@@ -98,6 +105,7 @@ export class Scheduler {
     const record = this.#admission.release(lease, outcome, nowMs);
     if (record !== null) {
       if (outcome === "served") record.failuresInRow = 0;
+      if (record.state.kind === "awake") this.#admission.grantWaiting(record, nowMs);
       if (record.state.kind === "draining" && record.leases.size === 0) this.#onDrained(record, nowMs);
       this.#consider(nowMs);
     }
@@ -115,7 +123,7 @@ export class Scheduler {
     this.#switches.ended(record, nowMs);
     // Those let in hold their leases before the next switch is considered; otherwise two busy models would take turns
     // without serving anyone.
-    this.#admission.grantAllWaiting(record, nowMs);
+    this.#admission.grantWaiting(record, nowMs);
     this.#consider(nowMs);
     this.#leave();
   }
@@ -267,13 +275,15 @@ export class Scheduler {
 
   #consider(nowMs: number): void {
     while (this.#phase === "running") {
-      const waiting = candidates(this.#parts);
+      const waiting = candidates(this.#parts, nowMs);
       this.#timers.cancel(this.#policyTimer);
       this.#policyTimer = null;
       if (waiting.length === 0) return;
       const decision = this.#policy({ nowMs, candidates: waiting });
       if (decision.kind === "switch") {
-        this.#switches.begin(this.#engines.get(decision.to), decision.because, nowMs);
+        const target = this.#engines.get(decision.to);
+        this.#parts.forcedCredit?.spend(target.spec.devices, decision.forcedCostMs ?? 0, nowMs);
+        this.#switches.begin(target, decision.because, nowMs);
         continue;
       }
       if (decision.askAgainAtMs !== null) {

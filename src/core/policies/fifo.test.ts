@@ -13,10 +13,13 @@ const candidate = (model: string, oldestEnqueuedAtMs: number, rest: Partial<Cand
   obstacle: null,
   victims: [],
   switchCostMs: 3000,
+  switchBackCostMs: 3000,
+  visitMs: 5000,
+  forcedCreditMs: 0,
   ...rest,
 });
 
-const awake = (model: string, awakeSinceMs: number) => ({ model, awakeSinceMs, inFlight: 0 });
+const awake = (model: string, awakeSinceMs: number) => ({ model, awakeSinceMs, inFlight: 0, waiting: 0 });
 
 /** "to b", "stay", or "stay until 7". */
 function decide(nowMs: number, candidates: readonly Candidate[], minActiveMs = 5000): string {

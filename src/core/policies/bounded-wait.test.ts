@@ -1,0 +1,126 @@
+/** Who is worth a switch, who may force one, and who must stay a while. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Candidate, Decision, Resident } from "../policy.ts";
+import { boundedWait } from "./bounded-wait.ts";
+
+const NOW_MS = 1_000_000;
+
+interface Waiting {
+  readonly count: number;
+  readonly oldestS: number;
+}
+
+/** `count` requests, all of them `oldestS` old. */
+function candidate(model: string, { count, oldestS }: Waiting, rest: Partial<Candidate> = {}): Candidate {
+  const oldestEnqueuedAtMs = NOW_MS - oldestS * 1000;
+  return {
+    model,
+    devices: ["0"],
+    waiting: count,
+    oldestEnqueuedAtMs,
+    sumEnqueuedAtMs: count * oldestEnqueuedAtMs,
+    obstacle: null,
+    victims: [awake("a", 10, 4)],
+    switchCostMs: 2000,
+    switchBackCostMs: 2000,
+    visitMs: 5000,
+    forcedCreditMs: 0,
+    ...rest,
+  };
+}
+
+function awake(model: string, forS: number, inFlight: number, waiting = 0): Resident {
+  return { model, awakeSinceMs: NOW_MS - forS * 1000, inFlight, waiting };
+}
+
+function decision(candidates: readonly Candidate[]): Decision {
+  return boundedWait({ targetWaitMs: 25_000, maxWaitMs: 120_000 })({ nowMs: NOW_MS, candidates });
+}
+
+function decide(...candidates: Candidate[]): string {
+  const made = decision(candidates);
+  return made.kind === "switch" ? made.to : "stay";
+}
+
+describe("bounded wait", () => {
+  it("goes to the most valuable model when nobody is awake, or nobody uses who is", () => {
+    for (const victims of [[], [awake("a", 0, 0)]]) {
+      const few = candidate("few", { count: 1, oldestS: 1 }, { victims });
+      const many = candidate("many", { count: 5, oldestS: 1 }, { victims });
+      assert.equal(decide(few, many), "many");
+    }
+  });
+
+  it("values a request more the longer it has waited", () => {
+    const fresh = candidate("fresh", { count: 2, oldestS: 0 }, { victims: [] });
+    assert.equal(decide(fresh, candidate("old", { count: 1, oldestS: 29 }, { victims: [] })), "fresh");
+    assert.equal(decide(fresh, candidate("old", { count: 1, oldestS: 31 }, { victims: [] })), "old");
+  });
+
+  it("values a cheap switch and a short visit more", () => {
+    const dear = candidate("dear", { count: 3, oldestS: 1 }, { victims: [], switchCostMs: 20_000 });
+    assert.equal(decide(dear, candidate("cheap", { count: 2, oldestS: 1 }, { victims: [] })), "cheap");
+    const long = candidate("long", { count: 3, oldestS: 1 }, { victims: [], visitMs: 60_000 });
+    assert.equal(decide(long, candidate("short", { count: 2, oldestS: 1 }, { victims: [] })), "short");
+  });
+
+  it("leaves a model that is used once more than half of its load waits elsewhere", () => {
+    assert.equal(decide(candidate("b", { count: 2, oldestS: 1 })), "stay");
+    assert.equal(decide(candidate("b", { count: 3, oldestS: 1 })), "b");
+    const full = [awake("a", 10, 4, 4)];
+    assert.equal(decide(candidate("b", { count: 4, oldestS: 1 }, { victims: full })), "stay");
+  });
+
+  it("stays for three switch costs, however many wait", () => {
+    const many = { count: 100, oldestS: 20 };
+    assert.equal(decide(candidate("b", many, { victims: [awake("a", 5.9, 1)] })), "stay");
+    assert.equal(decide(candidate("b", many, { victims: [awake("a", 6, 1)] })), "b");
+  });
+
+  it("forces a switch for a request past the target only while there is credit for going there and back", () => {
+    const aged = { count: 1, oldestS: 23 };
+    assert.equal(decide(candidate("b", aged, { forcedCreditMs: 3999 })), "stay");
+    const made = decision([candidate("b", aged, { forcedCreditMs: 4000 })]);
+    assert.ok(made.kind === "switch");
+    assert.equal(made.forcedCostMs, 4000);
+    assert.equal(decide(candidate("b", { count: 1, oldestS: 22.9 }, { forcedCreditMs: 9000 })), "stay");
+  });
+
+  it("goes to the oldest of those past the target, not to the most valuable", () => {
+    const credit = { forcedCreditMs: 9000 };
+    const older = candidate("older", { count: 1, oldestS: 60 }, credit);
+    assert.equal(decide(candidate("many", { count: 2, oldestS: 30 }, credit), older), "older");
+  });
+
+  it("goes to a request at the bound without credit, and after one switch cost instead of three", () => {
+    const overdue = { count: 1, oldestS: 118 };
+    assert.equal(decide(candidate("b", overdue, { victims: [awake("a", 1.9, 64)] })), "stay");
+    assert.equal(decide(candidate("b", overdue, { victims: [awake("a", 2, 64)] })), "b");
+    assert.equal(decide(candidate("b", { count: 1, oldestS: 117.9 }, { victims: [awake("a", 90, 64)] })), "stay");
+  });
+
+  it("goes to the most overdue one before everything else that is worth it", () => {
+    const overdue = candidate("overdue", { count: 1, oldestS: 130 });
+    const more = candidate("more", { count: 1, oldestS: 140 });
+    assert.equal(decide(candidate("many", { count: 50, oldestS: 100 }), overdue, more), "more");
+  });
+
+  it("does nothing against an obstacle, and lets others pass on other devices", () => {
+    const blocked = candidate("b", { count: 9, oldestS: 9 }, { obstacle: "device 0 is switching to c" });
+    assert.equal(decide(blocked), "stay");
+    assert.equal(decide(blocked, candidate("c", { count: 9, oldestS: 1 }, { devices: ["1"] })), "c");
+  });
+
+  it("keeps devices free for an overdue model that needs several, and only for an overdue one", () => {
+    const wide = { devices: ["0", "1"], obstacle: "device 0 is switching to c" };
+    const right = candidate("right", { count: 9, oldestS: 1 }, { devices: ["1"], victims: [] });
+    assert.equal(decide(candidate("wide", { count: 1, oldestS: 130 }, wide), right), "stay");
+    assert.equal(decide(candidate("wide", { count: 1, oldestS: 30 }, wide), right), "right");
+  });
+
+  it("asks again half a second later, since values grow with time alone", () => {
+    const made = decision([candidate("b", { count: 1, oldestS: 1 })]);
+    assert.deepEqual(made, { kind: "stay", askAgainAtMs: NOW_MS + 500 });
+  });
+});
