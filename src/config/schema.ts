@@ -28,7 +28,8 @@ const duration = z
     return z.NEVER;
   });
 
-const share = z.number({ error: "a share between 0 and 1" }).min(0).max(1);
+const sharePhrase = "a share between 0 and 1";
+const share = z.number({ error: sharePhrase }).min(0, { error: sharePhrase }).max(1, { error: sharePhrase });
 
 const bytesPhrase = "a size: a number of bytes, at least 1, or a text such as 512KiB, 64MiB, 1GiB";
 
