@@ -34,7 +34,7 @@ describe("bounded-wait", () => {
   it("is refused a share above 1", () => {
     assert.throws(
       () => policyOf("forced_share: 10"),
-      /policy.forced_share: expected a share between 0 and 1, found the number 10/,
+      /policy.forced_share: expected a share between 0 and 1, found 10/,
     );
   });
 
