@@ -158,7 +158,7 @@ export function modelSnapshot(record: ModelRecord): ModelSnapshot {
 function newRecord(spec: ModelSpec, nowMs: number): ModelRecord {
   return {
     spec,
-    state: { kind: "stopped" },
+    state: spec.beginsAsleepAt === undefined ? { kind: "stopped" } : { kind: "asleep", level: spec.beginsAsleepAt },
     stateSinceMs: nowMs,
     awakeSinceMs: nowMs,
     queue: new WaitQueue(),

@@ -1,5 +1,5 @@
 /** What the scheduler knows of a model before anything has happened to it. */
-import type { SleepLevel } from "./sleep-level.ts";
+import type { LiveSleepLevel, SleepLevel } from "./sleep-level.ts";
 
 /** A model's public name, as clients send it. */
 export type ModelId = string;
@@ -16,4 +16,6 @@ export interface ModelSpec {
   readonly sleepLevel: SleepLevel;
   /** How many requests are let in at once; the rest waits here, where it can be counted. No limit unless given. */
   readonly inFlightMax?: number;
+  /** Where its engine is before anything happens: asleep at this level. Absent: no process of it runs. */
+  readonly beginsAsleepAt?: LiveSleepLevel;
 }

@@ -21,6 +21,15 @@ describe("a request", () => {
     assert.equal(stage.model("a").waiting, 1);
   });
 
+  it("wakes its model's engine when that begins asleep", () => {
+    const stage = new SchedulerOnStage({ models: { a: { beginsAsleepAt: 1 }, b: { beginsAsleepAt: 2 } } });
+    assert.deepEqual([stage.state("a"), stage.state("b")], ["asleep", "asleep"]);
+    assert.deepEqual(stage.request("a", 1).told(), ["wake a 1"]);
+    assert.deepEqual(stage.awake("a").told(), ["grant 1"]);
+    assert.deepEqual(stage.release(1).request("b", 2).told(), ["sleep a 1"]);
+    assert.deepEqual(stage.asleep("a").told(), ["wake b 2"]);
+  });
+
   it("is one of a hundred cold ones that cause one start and are all let in when it ends, in their order", () => {
     const ids = Array.from({ length: 100 }, (_, index) => index + 1);
     const stage = new SchedulerOnStage(ONE_DEVICE).request("a", ...ids);

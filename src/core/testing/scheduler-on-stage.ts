@@ -4,18 +4,17 @@ import { failure, type Failure } from "../../base/failure.ts";
 import type { Effects } from "../effects.ts";
 import type { JournalEntry } from "../journal.ts";
 import type { Lease, LeaseOutcome, WaiterId } from "../lease.ts";
-import type { DeviceId, ModelId } from "../model.ts";
+import type { ModelId, ModelSpec } from "../model.ts";
 import { fifo } from "../policies/fifo.ts";
 import type { Policy } from "../policy.ts";
 import type { OperatorCommand } from "../operator.ts";
 import { Scheduler } from "../scheduler.ts";
-import type { SleepLevel } from "../sleep-level.ts";
 import type { ModelSnapshot } from "../snapshot.ts";
 
 /** What is on the stage; every duration in ms. */
 export interface StageOptions {
   /** By name; one device "0" and level 1 unless told otherwise. */
-  readonly models: Readonly<Record<ModelId, { devices?: readonly DeviceId[]; sleepLevel?: SleepLevel }>>;
+  readonly models: Readonly<Record<ModelId, Partial<Omit<ModelSpec, "id">>>>;
   /** fifo with `minActiveMs` unless told otherwise. */
   readonly policy?: Policy;
   readonly minActiveMs?: number;
@@ -35,11 +34,9 @@ export class SchedulerOnStage {
   readonly #leases = new Map<WaiterId, Lease>();
 
   constructor(options: StageOptions) {
-    const specs = Object.entries(options.models).map(([id, { devices = ["0"], sleepLevel = 1 }]) => ({
-      id,
-      devices,
-      sleepLevel,
-    }));
+    const specs = Object.entries(options.models).map(([id, model]): ModelSpec => {
+      return { id, devices: ["0"], sleepLevel: 1, ...model };
+    });
     const schedulerOptions = {
       policy: options.policy ?? fifo({ minActiveMs: options.minActiveMs ?? 0 }),
       requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
