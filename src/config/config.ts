@@ -98,4 +98,20 @@ export interface ModelConfig {
   readonly env: Readonly<Record<string, string>>;
   /** How long a start may take until the engine is ready. */
   readonly startupTimeoutMs: number;
+  /** How fast simulations take the engine to be; null = not said. */
+  readonly simulate: EngineSpeed | null;
+}
+
+/** What a simulation needs to know of an engine. */
+export interface EngineSpeed {
+  /** Between two tokens of an answer that is alone in the engine, > 0. */
+  readonly itlMs: number;
+  /** Tokens of a prompt that are read in a second, > 0. */
+  readonly prefillTokensPerSecond: number;
+  /** Falling asleep at the model's level, or being stopped. */
+  readonly sleepMs: number;
+  /** Waking from the model's level. */
+  readonly wakeMs: number;
+  /** A start, from no process to ready. */
+  readonly coldMs: number;
 }

@@ -55,6 +55,18 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
     "f:1:19: engine_timeouts.wake_secs: unknown key; did you mean wake_timeout_secs?",
   ],
   [
+    "an unknown key of an engine's speed",
+    "models: {a: {model_path: x, simulate: {itl: 1, itl_ms: 0, prefill_tokens_per_s: 1}}}",
+    "f:1:40: models.a.simulate.itl: unknown key; did you mean itl_ms?",
+    "f:1:56: models.a.simulate.itl_ms: expected a number of milliseconds, more than 0, found 0",
+  ],
+  [
+    "an engine's speed without its figures",
+    "models: {a: {model_path: x, simulate: {sleep_s: 1}}}",
+    "f:1:29: models.a.simulate.itl_ms: expected a number of milliseconds, more than 0, found nothing",
+    "f:1:29: models.a.simulate.prefill_tokens_per_s: expected a number of tokens a second, more than 0, found nothing",
+  ],
+  [
     "a key in the wrong place",
     `min_active_secs: 1\n${a}`,
     "f:1:1: min_active_secs: unknown key; it belongs under policy",

@@ -12,6 +12,7 @@ const placeNames: Readonly<Record<keyof typeof knownKeys, string>> = {
   policy: "under policy",
   engine_timeouts: "under engine_timeouts",
   model: "under models.<name>",
+  simulate: "under models.<name>.simulate",
 };
 
 /** The problems that a list of schema issues amounts to; `value` is what the schema was given. */
@@ -47,7 +48,7 @@ function hint(parent: KeyPath, key: string): string {
 }
 
 function roomOf(parent: KeyPath): keyof typeof knownKeys {
-  if (parent[0] === "models") return "model";
+  if (parent[0] === "models") return parent[2] === "simulate" ? "simulate" : "model";
   if (parent[0] === "policy" || parent[0] === "engine_timeouts") return parent[0];
   return "top";
 }

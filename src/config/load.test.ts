@@ -45,6 +45,7 @@ describe("parseConfig", () => {
           extraArgs: [],
           env: {},
           startupTimeoutMs: 1_800_000,
+          simulate: null,
         },
       ],
       warnings: [],
@@ -64,6 +65,7 @@ models:
     extra_args: [--max-model-len, "4096"]
     env: {HF_HUB_OFFLINE: "1"}
     startup_timeout_secs: 1h30m
+    simulate: {itl_ms: 12.5, prefill_tokens_per_s: 8000, sleep_s: 1.2, cold_s: 1m30s}
 `);
     assert.deepEqual(config.models, [
       {
@@ -78,6 +80,7 @@ models:
         extraArgs: ["--max-model-len", "4096"],
         env: { HF_HUB_OFFLINE: "1" },
         startupTimeoutMs: 5_400_000,
+        simulate: { itlMs: 12.5, prefillTokensPerSecond: 8000, sleepMs: 1200, wakeMs: 2000, coldMs: 90_000 },
       },
     ]);
   });
@@ -88,6 +91,14 @@ models:
       config.models.map((model) => model.sleepLevel),
       [2, 3],
     );
+  });
+
+  it("lets another policy take the place of the file's, and checks it like the file's", () => {
+    const text = `policy: {policy_type: nonsense, min_active_secs: 7}\n${least}`;
+    assert.equal(parseConfig(text, "f", {}, { policyType: "fifo" }).policy.minActiveMs, 7000);
+    assert.throws(() => parseConfig(least, "f", {}, { policyType: "lifo" }), {
+      message: /policy\.policy_type: expected a policy: .*, found the text "lifo"$/,
+    });
   });
 
   it("takes durations as numbers, fractions and texts", () => {

@@ -28,6 +28,8 @@ const fileBytesMax = 4 * 2 ** 20;
 export interface Overrides {
   readonly host?: string;
   readonly port?: number;
+  /** The name of a policy, as it would be written in the file. */
+  readonly policyType?: string;
 }
 
 /** Reads the configuration at `path`, with `${NAME}` taken from `env`. Throws `ConfigError` and nothing else. */
@@ -69,12 +71,18 @@ interface Checked {
 function checkAgainstSchema(source: SourceDocument, overrides: Overrides): Checked {
   const check = (): Checked => {
     const { value, findings } = adoptLlmux03(source.text, plainValue(source), overrides.host !== undefined);
-    const adopted = { value: { ...mappingOf(value), ...overrides }, findings };
+    const adopted = { value: overridden(mappingOf(value) ?? {}, overrides), findings };
     return { adopted, result: fileSchema.safeParse(adopted.value) };
   };
   const first = check();
   const converted = (first.result.error?.issues ?? []).filter((issue) => convertLoneVariable(source, issue.path));
   return converted.length === 0 ? first : check();
+}
+
+function overridden(file: Readonly<Record<string, unknown>>, overrides: Overrides): unknown {
+  const { policyType, ...rest } = overrides;
+  if (policyType === undefined) return { ...file, ...rest };
+  return { ...file, ...rest, policy: { ...mappingOf(file["policy"]), policy_type: policyType } };
 }
 
 /** `0.90` in a list of arguments is the argument `0.90` and not the number 0.9: numbers and booleans there are taken as written. */

@@ -2,7 +2,7 @@
 
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import type { Config, ModelConfig, PolicyConfig } from "./config.ts";
+import type { Config, EngineSpeed, ModelConfig, PolicyConfig } from "./config.ts";
 import { maxNumSeqsIn } from "./engine-arguments.ts";
 import type { Environment } from "./environment.ts";
 import type { Problem } from "./problem.ts";
@@ -63,6 +63,17 @@ function resolveModel(name: string, model: ConfigFile["models"][string], policy:
     maxNumSeqs: maxNumSeqsIn(model.extra_args),
     env: model.env,
     startupTimeoutMs: model.startup_timeout_secs,
+    simulate: model.simulate === undefined ? null : resolveSpeed(model.simulate),
+  };
+}
+
+function resolveSpeed(speed: NonNullable<ConfigFile["models"][string]["simulate"]>): EngineSpeed {
+  return {
+    itlMs: speed.itl_ms,
+    prefillTokensPerSecond: speed.prefill_tokens_per_s,
+    sleepMs: speed.sleep_s,
+    wakeMs: speed.wake_s,
+    coldMs: speed.cold_s,
   };
 }
 

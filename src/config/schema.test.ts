@@ -29,7 +29,16 @@ describe("the JSON Schema", () => {
   });
 
   it("states every default, as it is written in a file", () => {
-    const without = new Set(["$schema", "models", "models.*.model_path", "models.*.port", "models.*.sleep_level"]);
+    const without = new Set([
+      "$schema",
+      "models",
+      "models.*.model_path",
+      "models.*.port",
+      "models.*.sleep_level",
+      "models.*.simulate",
+      "models.*.simulate.itl_ms",
+      "models.*.simulate.prefill_tokens_per_s",
+    ]);
     for (const [path, node] of keys) assert.equal("default" in node, !without.has(path), path);
     assert.equal(keys.get("port")?.default, 3000);
     assert.equal(keys.get("max_body_bytes")?.default, "64MiB");
@@ -43,6 +52,7 @@ describe("the JSON Schema", () => {
     const model = keys.get("models")?.additionalProperties;
     assert.ok(typeof model === "object");
     assert.deepEqual(model.required, ["model_path"]);
+    assert.deepEqual(keys.get("models.*.simulate")?.required, ["itl_ms", "prefill_tokens_per_s"]);
   });
 
   it("allows no key that it does not name", () => {
@@ -51,6 +61,7 @@ describe("the JSON Schema", () => {
       keys.get("policy"),
       keys.get("engine_timeouts"),
       keys.get("models")?.additionalProperties,
+      keys.get("models.*.simulate"),
     ]) {
       assert.ok(node !== undefined && node !== false);
       assert.ok(node.additionalProperties === false);
@@ -66,5 +77,6 @@ describe("the JSON Schema", () => {
     for (const key of knownKeys.policy) assert.ok(keys.has(`policy.${key}`), key);
     for (const key of knownKeys.engine_timeouts) assert.ok(keys.has(`engine_timeouts.${key}`), key);
     for (const key of knownKeys.model) assert.ok(keys.has(`models.*.${key}`), key);
+    for (const key of knownKeys.simulate) assert.ok(keys.has(`models.*.simulate.${key}`), key);
   });
 });

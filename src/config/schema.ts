@@ -146,6 +146,31 @@ const engineTimeoutsSchema = z
   )
   .describe("How long engines may take for what they are told.");
 
+const tokenRatePhrase = "a number of tokens a second, more than 0";
+const tokenTimePhrase = "a number of milliseconds, more than 0";
+
+/** How fast a model's engine is taken to be where no engine runs. */
+const simulateSchema = z
+  .strictObject(
+    {
+      itl_ms: z
+        .number({ error: tokenTimePhrase })
+        .positive({ error: tokenTimePhrase })
+        .describe("The time between two tokens of an answer that is alone in the engine, in ms."),
+      prefill_tokens_per_s: z
+        .number({ error: tokenRatePhrase })
+        .positive({ error: tokenRatePhrase })
+        .describe("How many tokens of a prompt the engine reads in a second."),
+      sleep_s: duration
+        .prefault(1)
+        .describe("How long falling asleep takes at the model's sleep level; at level 3, how long a stop takes."),
+      wake_s: duration.prefault(2).describe("How long waking takes from the model's sleep level."),
+      cold_s: duration.prefault(60).describe("How long a start takes until the engine is ready."),
+    },
+    { error: mapping },
+  )
+  .describe("How fast llmux simulate takes the engine to be; nothing else looks at it.");
+
 const gpuPhrase = "the id of a GPU: 0, 1, 2, …";
 const gpusPhrase = "a list of at least one GPU id, such as [0]";
 
@@ -187,6 +212,7 @@ const modelSchema = z
         .prefault({})
         .describe("Further environment variables of the engine."),
       startup_timeout_secs: duration.prefault(1800).describe("How long a start may take until the engine is ready."),
+      simulate: simulateSchema.optional(),
     },
     { error: mapping },
   )
@@ -240,13 +266,16 @@ export const fileSchema = z
 /** A configuration file after the schema: still in snake_case, but complete. */
 export type ConfigFile = z.output<typeof fileSchema>;
 
-/** The keys that a mapping of the file may have; `model` stands for every `models.<name>`. */
-export const knownKeys: Readonly<Record<"top" | "policy" | "engine_timeouts" | "model", readonly string[]>> = {
+/** The keys that a mapping of the file may have; `model` stands for every `models.<name>`, `simulate` for what is below. */
+export const knownKeys: Readonly<
+  Record<"top" | "policy" | "engine_timeouts" | "model" | "simulate", readonly string[]>
+> = {
   // $schema is for editors: nobody who mistypes a key means it.
   top: Object.keys(fileSchema.shape).filter((key) => key !== "$schema"),
   policy: Object.keys(policySchema.shape),
   engine_timeouts: Object.keys(engineTimeoutsSchema.shape),
   model: Object.keys(modelSchema.shape),
+  simulate: Object.keys(simulateSchema.shape),
 };
 
 /** The JSON Schema of a configuration file, for editors: every key with its description and its default. */
