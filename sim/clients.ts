@@ -3,7 +3,7 @@ import { assert } from "../src/base/assert.ts";
 import type { Lease, LeaseId, LeaseOutcome, WaiterId } from "../src/core/lease.ts";
 import type { ModelId } from "../src/core/model.ts";
 import type { PlannedRequest } from "./scenario.ts";
-import type { Scheduled, VirtualClock } from "./virtual-clock.ts";
+import type { Scheduled, VirtualClock } from "../src/simulation/virtual-clock.ts";
 
 /** One request. It ends as "released", "refused" or "abandoned". */
 export interface SimulatedRequest {

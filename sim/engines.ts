@@ -3,7 +3,7 @@ import { assert } from "../src/base/assert.ts";
 import { failure, type Failure } from "../src/base/failure.ts";
 import type { ModelId } from "../src/core/model.ts";
 import type { LiveSleepLevel } from "../src/core/sleep-level.ts";
-import { fractionOf } from "./random.ts";
+import { fractionOf } from "../src/simulation/random.ts";
 import {
   JITTER,
   type CrashState,
@@ -12,7 +12,7 @@ import {
   type Scenario,
   type SimulatedModel,
 } from "./scenario.ts";
-import type { VirtualClock } from "./virtual-clock.ts";
+import type { VirtualClock } from "../src/simulation/virtual-clock.ts";
 
 /** What an engine does as far as the scheduler can know; "left behind": a stop has failed. */
 export type EnginePhase =

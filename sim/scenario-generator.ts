@@ -2,7 +2,7 @@
 import type { ModelSpec } from "../src/core/model.ts";
 import type { SleepLevel } from "../src/core/sleep-level.ts";
 import { longestWaitsMs } from "./longest-wait.ts";
-import { Random } from "./random.ts";
+import { Random } from "../src/simulation/random.ts";
 import type { CrashState, EngineOrder, Fault, PlannedRequest, Scenario, SimulatedModel } from "./scenario.ts";
 
 /** The same seed gives the same scenario. */

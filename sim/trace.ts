@@ -1,5 +1,5 @@
 /** What happened in a run, as a fingerprint and, if wanted, as lines to read. */
-import { scramble } from "./random.ts";
+import { scramble } from "../src/simulation/random.ts";
 
 /** Two runs are the same when their fingerprints are. */
 export class Trace {

@@ -4,7 +4,7 @@ import type { Clients } from "./clients.ts";
 import type { SimulatedEngine, SimulatedEngines } from "./engines.ts";
 import type { Outlook } from "./outlook.ts";
 import type { Scenario } from "./scenario.ts";
-import type { VirtualClock } from "./virtual-clock.ts";
+import type { VirtualClock } from "../src/simulation/virtual-clock.ts";
 
 /** Everything here comes from events and effects; nothing from the scheduler's own state. */
 export interface View {

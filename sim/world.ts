@@ -13,7 +13,7 @@ import type { Scenario } from "./scenario.ts";
 import { ShutdownRules } from "./shutdown-rules.ts";
 import type { Trace } from "./trace.ts";
 import type { View } from "./view.ts";
-import { VirtualClock, type Scheduled } from "./virtual-clock.ts";
+import { VirtualClock, type Scheduled } from "../src/simulation/virtual-clock.ts";
 
 /** The scheduler's events, as the world sends them; a mutation may stand in between. */
 export type SchedulerEvents = Pick<

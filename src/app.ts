@@ -230,7 +230,8 @@ export function modelSpecs({ models, policy }: Pick<Config, "models" | "policy">
   }));
 }
 
-function schedulerOptions(policy: PolicyConfig): SchedulerOptions {
+/** How the scheduler behaves under a policy. */
+export function schedulerOptions(policy: PolicyConfig): SchedulerOptions {
   const { requestTimeoutMs, drainBeforeSwitch, drainTimeoutMs } = policy;
   const common = { requestTimeoutMs, drainTimeoutMs: drainBeforeSwitch ? drainTimeoutMs : 0 };
   switch (policy.policyType) {

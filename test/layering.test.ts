@@ -20,6 +20,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   control: 4,
   platform: 4,
   "app.ts": 5,
+  simulation: 6,
   validation: 6,
   cli: 7,
   "index.ts": 7,

@@ -1,5 +1,5 @@
 /** Chance that can be had again: the same seed gives the same numbers. */
-import { assert } from "../src/base/assert.ts";
+import { assert } from "../base/assert.ts";
 
 /** A seeded stream of numbers (mulberry32). Good enough for scenarios, for nothing secret. */
 export class Random {

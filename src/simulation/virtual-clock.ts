@@ -8,14 +8,17 @@ export interface Scheduled {
   run: (() => void) | null;
 }
 
-/** A heap of events by time. Events of the same time come in an order that depends on the seed, not on who was first. */
+/**
+ * A heap of events by time. With a seed, events of the same time come in an order that depends on it, so that no order is taken
+ * for granted; with null, in the order in which they were planned.
+ */
 export class VirtualClock {
   readonly #heap: Scheduled[] = [];
-  readonly #seed: number;
+  readonly #seed: number | null;
   #count = 0;
   #nowMs = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number | null) {
     this.#seed = seed;
   }
 
@@ -26,7 +29,8 @@ export class VirtualClock {
   /** Runs `run` at `atMs`, or now if that is past; never before this returns. */
   at(atMs: number, run: () => void): Scheduled {
     this.#count += 1;
-    const event: Scheduled = { atMs: Math.max(atMs, this.#nowMs), order: scramble(this.#seed ^ this.#count), run };
+    const order = this.#seed === null ? this.#count : scramble(this.#seed ^ this.#count);
+    const event: Scheduled = { atMs: Math.max(atMs, this.#nowMs), order, run };
     this.#heap.push(event);
     this.#rise(this.#heap.length - 1);
     return event;
