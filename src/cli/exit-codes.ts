@@ -5,7 +5,7 @@ export const EXIT = {
   fine: 0,
   /** It did not, for a reason that is neither of the following. */
   failure: 1,
-  /** Wrong arguments, or a configuration that cannot be used. */
+  /** Wrong arguments, or a configuration or a trace that cannot be used. */
   usage: 2,
   /** The command is for a running llmux, and none runs. */
   notRunning: 3,
@@ -20,6 +20,6 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 export const EXIT_CODES_HELP = `Exit codes:
   0    fine (for serve: it was told to end, and nothing is left running)
   1    failure
-  2    wrong usage, or a configuration that cannot be used
+  2    wrong usage, or a configuration or a trace that cannot be used
   3    no llmux is running
   130  interrupted (Ctrl-C)`;

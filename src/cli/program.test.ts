@@ -2,7 +2,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
@@ -136,7 +136,7 @@ describe("the command line", () => {
     equal(help.code, 0);
     equal(help.stderr, "");
     match(help.stdout, /Exit codes:/);
-    for (const name of ["serve", "check", "ps", "logs", "sleep", "stop", "schema"]) {
+    for (const name of ["serve", "check", "ps", "logs", "sleep", "stop", "simulate", "schema"]) {
       match(help.stdout, new RegExp(`^ {2}${name} `, "m"));
       const { code, stdout, stderr } = await llmux(name, "--help");
       deepEqual([code, stderr], [0, ""]);
@@ -318,6 +318,98 @@ describe("llmux logs", () => {
       none.stderr,
       /^llmux: other has no output yet: there is no .*other\.log; its engine has not been started here\n$/,
     );
+  });
+});
+
+describe("llmux simulate", () => {
+  let trace = "";
+  let speeds = "";
+
+  before(() => {
+    trace = join(folder, "trace.csv");
+    speeds = join(folder, "speeds.yaml");
+    const speed = "simulate: {itl_ms: 10, prefill_tokens_per_s: 1000, sleep_s: 1, wake_s: 2, cold_s: 30}";
+    const models = `models:\n  a: {model_path: x, aliases: [first], ${speed}}\n  b: {model_path: x, ${speed}}\n  c: {model_path: x}\n`;
+    writeFileSync(speeds, models);
+    const rows = ["100,first,100,11", "103,b,100,11", "104,a,100,11"];
+    writeFileSync(trace, ["timestamp_s,model,prompt_tokens,output_tokens", ...rows, ""].join("\n"));
+  });
+
+  const simulate = (...args: readonly string[]) => llmux("simulate", "-t", trace, "-c", speeds, ...args);
+
+  it("prints exact figures as JSON", async () => {
+    const { code, stdout, stderr } = await simulate("--json");
+    deepEqual([code, stderr], [0, ""]);
+    const { models, ...report } = JSON.parse(stdout) as { models: Record<string, { requests: number }> };
+    deepEqual(report, {
+      policy: "fifo",
+      slo_s: 30,
+      requests: 3,
+      goodput: 1,
+      ttft_s: { mean: 3.1, p50: 2.1, p95: 7.1, p99: 7.1, max: 7.1 },
+      e2e_s: { p50: 2.2, p99: 7.2 },
+      refused: 0,
+      aborted: 0,
+      unfinished: 0,
+      duration_s: 10.2,
+      switches: 2,
+      switch_share: 0.4902,
+      drain_share: 0,
+      bound_s: null,
+    });
+    deepEqual([models["a"]?.requests, models["b"]?.requests, Object.keys(models).length], [2, 1, 2]);
+  });
+
+  it("prints a table for people, and draws where it is told to", async () => {
+    const svg = join(folder, "run.svg");
+    const { code, stdout, stderr } = await simulate("--slo", "5", "--svg", svg);
+    deepEqual([code, stderr], [0, ""]);
+    match(stdout, /^fifo: 3 requests in 10\.2 s\ngoodput {6}66\.7 % had their first token within 5\.00 s\n/);
+    match(stdout, /^a +2 +100\.0 % +0\.10 s/m);
+    match(readFileSync(svg, "utf8"), /^<svg .*<\/svg>\n$/s);
+  });
+
+  it("takes a window, begins cold, and names the policy", async () => {
+    const { stdout } = await simulate("--from", "103.5", "--to", "105", "--cold", "--policy", "fifo", "--json");
+    const report = JSON.parse(stdout) as { requests: number; ttft_s: { max: number } };
+    deepEqual([report.requests, report.ttft_s.max], [1, 30.1]);
+  });
+
+  it("ends with 2 and a sentence where something cannot be used", async () => {
+    const other = join(folder, "other.csv");
+    const header = "timestamp_s,model,prompt_tokens,output_tokens\n";
+    const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
+      ["", ["--policy", "lifo"], /^llmux: --policy: expected a policy: .*, found the text "lifo"\n$/],
+      ["", ["--keep", "0"], /Expected a share such as 0\.3 or 30%/],
+      ["", ["--seed", "x"], /Expected a whole number/],
+      ["", ["--slo", "1s"], /Expected a number of seconds, without a unit/],
+      ["", ["--from", "9", "--to", "9"], /^llmux: --from 9 is not before --to 9\n$/],
+      ["", ["--from", "105"], /trace\.csv:1: none of 3 requests is left in seconds 105 to the end/],
+      ["", ["-t", join(folder, "none.csv")], /^llmux: .*none\.csv:1: expected a trace, found no such file\n$/],
+      [
+        `${header}1,bb,1,1\n`,
+        ["-t", other],
+        /other\.csv:2: model: expected .* \(a, first, b, c\), found "bb"; did you mean b\?\n$/,
+      ],
+      [
+        `${header}1,c,1,1\n`,
+        ["-t", other],
+        /speeds\.yaml: expected models\.c\.simulate with itl_ms and .*, found nothing\n$/,
+      ],
+      [header, ["-t", other], /other\.csv:1: expected at least one request, found the header alone\n$/],
+      [
+        `${header}1,a,-1,1\n`,
+        ["-t", other],
+        /other\.csv:2: prompt_tokens: expected a number of at least 0, found "-1"\n$/,
+      ],
+    ];
+    for (const [content, args, expected] of cases) {
+      writeFileSync(other, content);
+      const { code, stdout, stderr } = await simulate(...args);
+      deepEqual([code, stdout], [2, ""], args.join(" "));
+      match(stderr, expected);
+      equal(/^\s+at /m.test(stderr), false, stderr);
+    }
   });
 });
 

@@ -5,12 +5,15 @@ import { EXIT_CODES_HELP } from "./exit-codes.ts";
 import type { Shell } from "./shell.ts";
 import type { SleepLevel } from "../core/sleep-level.ts";
 import { VERSION } from "../version.ts";
+import type { SimulateOptions } from "./simulate.ts";
 import type { ValidateOptions } from "./validate.ts";
 import { configFile, DEFAULT_CONFIG_FILES, DEFAULT_STATE_DIR, type WhichOptions } from "./where.ts";
 
 const [CONFIG_HERE, CONFIG_HOME] = DEFAULT_CONFIG_FILES;
 
 const LOG_LINES_DEFAULT = 200;
+
+const SLO_DEFAULT_S = 30;
 
 /** Makes the parser; `onDone` is told the exit code of the command that ran. */
 export function buildProgram(shell: Shell, onDone: (code: number) => void): Command {
@@ -46,6 +49,7 @@ ${EXIT_CODES_HELP}`,
   addLogs(program, shell, onDone);
   addOperate(program, shell, onDone);
   addValidate(program, shell, onDone);
+  addSimulate(program, shell, onDone);
   addSchema(program, shell, onDone);
   return program;
 }
@@ -220,6 +224,39 @@ Examples:
     });
 }
 
+function addSimulate(program: Command, shell: Shell, onDone: OnDone): void {
+  program
+    .command("simulate")
+    .description(
+      "Play a trace of requests against the scheduler, without engines and in virtual time: which policy, how many GPUs?",
+    )
+    .requiredOption("-t, --trace <FILE>", "CSV, gzipped or not: timestamp_s,model,prompt_tokens,output_tokens")
+    .option("-c, --config <FILE>", "configuration (YAML, or JSON)")
+    .option("--policy <NAME>", "policy to try, instead of the configuration's")
+    .option("--from <S>", "begin at this second of the trace", seconds, 0)
+    .option("--to <S>", "end before this second of the trace", seconds, Infinity)
+    .option("--keep <SHARE>", "keep a random share of each model's requests: 0.3 or 30%", shareOf, 1)
+    .option("--seed <N>", "which random share", wholeNumber, 1)
+    .option("--slo <SECONDS>", "within what time the first token is to come", seconds, SLO_DEFAULT_S)
+    .option("--cold", "begin with no engine started, instead of all asleep")
+    .option("--json", "as JSON; times in seconds, shares from 0 to 1")
+    .option("--svg <FILE>", "also draw it: who was awake when, who waited, and how long")
+    .addHelpText(
+      "after",
+      `
+The models of the trace are those of the configuration, by name or alias; each needs simulate: {itl_ms, prefill_tokens_per_s, …}
+there, which says how fast its engine is. Goodput is the share of all requests whose first token came within the SLO.
+
+Examples:
+  llmux simulate --trace requests.csv.gz --config llmux.yaml
+  llmux simulate --trace requests.csv.gz --from 3600 --to 7200 --keep 30% --svg run.svg`,
+    )
+    .action(async (options: SimulateOptions) => {
+      const { simulate } = await import("./simulate.ts");
+      onDone(await simulate(options, shell));
+    });
+}
+
 /** How the commands that are about a running llmux are told which one. */
 function addWhich(command: Command): Command {
   return command
@@ -243,6 +280,24 @@ function port(text: string): number {
   const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (value < 1 || value > 65_535) throw new InvalidArgumentError("Expected a port between 1 and 65535.");
   return value;
+}
+
+function seconds(text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError("Expected a number of seconds, without a unit.");
+  return Number(text);
+}
+
+function shareOf(text: string): number {
+  const [, digits = "", percent] = /^(\d+(?:\.\d+)?)(%)?$/.exec(text) ?? [];
+  const value = digits === "" ? 0 : Number(digits) / (percent === undefined ? 1 : 100);
+  if (value <= 0 || value > 1)
+    throw new InvalidArgumentError("Expected a share such as 0.3 or 30%, more than 0, at most 1.");
+  return value;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("Expected a whole number.");
+  return Number(text);
 }
 
 function lineCount(text: string): number {

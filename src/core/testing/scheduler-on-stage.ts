@@ -35,7 +35,7 @@ export class SchedulerOnStage {
 
   constructor(options: StageOptions) {
     const specs = Object.entries(options.models).map(([id, model]): ModelSpec => {
-      return { id, devices: ["0"], sleepLevel: 1, ...model };
+      return Object.assign({ id, devices: ["0"], sleepLevel: 1 as const }, model);
     });
     const schedulerOptions = {
       policy: options.policy ?? fifo({ minActiveMs: options.minActiveMs ?? 0 }),

@@ -1,0 +1,197 @@
+/** The scheduler and modelled engines together, against figures worked out by hand. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { fifo } from "../core/policies/fifo.ts";
+import type { Arrival } from "./arrivals.ts";
+import { drawRun } from "./drawing.ts";
+import { reportOf } from "./report.ts";
+import { GRACE_MS, play, type Plan, type Run, type SimulatedModel } from "./run.ts";
+
+const SPEED = { itlMs: 10, prefillTokensPerSecond: 1000, sleepMs: 1000, wakeMs: 2000, coldMs: 30_000 };
+
+const model = (id: string, spec: Partial<SimulatedModel["spec"]> = {}): SimulatedModel => {
+  return { spec: { id, devices: ["0"], sleepLevel: 1, beginsAsleepAt: 1, ...spec }, speed: SPEED };
+};
+
+const request = (atMs: number, id: string, promptTokens = 100, outputTokens = 11): Arrival => {
+  return { atMs, model: id, promptTokens, outputTokens };
+};
+
+interface PlanOptions extends Partial<Plan["scheduler"]> {
+  readonly models?: readonly SimulatedModel[];
+  readonly minActiveMs?: number;
+}
+
+function run(arrivals: readonly Arrival[], options: PlanOptions = {}): Run {
+  const { models = [model("a"), model("b")], minActiveMs = 5000, ...rest } = options;
+  const policy = fifo({ minActiveMs });
+  return play({ models, scheduler: { policy, requestTimeoutMs: 86_400_000, drainTimeoutMs: null, ...rest }, arrivals });
+}
+
+/** "first/over result" of each request, in ms. */
+function outcomes({ requests }: Run): readonly string[] {
+  return requests.map(({ firstTokenAtMs, overAtMs, result }) => `${firstTokenAtMs}/${overAtMs} ${result}`);
+}
+
+const DEVICES = new Map([
+  ["a", ["0"]],
+  ["b", ["0"]],
+]);
+
+const SETTING = { policy: "fifo", sloMs: 5000, boundMs: null, devices: DEVICES };
+
+describe("a simulated run", () => {
+  // a: awake at 2000, first token 2100, ends at 2200. b comes at 3000, a may leave at 7000 and is idle: asleep at 8000, b awake at
+  // 10000. c comes for a at 4000, while a is awake: first token at 4100.
+  const THREE = [request(0, "a"), request(3000, "b"), request(4000, "a")];
+
+  it("pays a wake, a sleep and the minimum stay, and lets those through whose model is awake", () => {
+    assert.deepEqual(outcomes(run(THREE)), ["2100/2200 served", "10100/10200 served", "4100/4200 served"]);
+  });
+
+  it("comes to exact figures", () => {
+    assert.deepEqual(reportOf(run(THREE), SETTING), {
+      policy: "fifo",
+      slo_s: 5,
+      requests: 3,
+      goodput: 0.6667,
+      ttft_s: { mean: 3.1, p50: 2.1, p95: 7.1, p99: 7.1, max: 7.1 },
+      e2e_s: { p50: 2.2, p99: 7.2 },
+      refused: 0,
+      aborted: 0,
+      unfinished: 0,
+      duration_s: 10.2,
+      switches: 2,
+      switch_share: 0.4902,
+      drain_share: 0,
+      bound_s: null,
+      models: {
+        a: {
+          requests: 2,
+          goodput: 1,
+          ttft_s: { mean: 1.1, p50: 0.1, p95: 2.1, p99: 2.1, max: 2.1 },
+          e2e_s: { p50: 0.2, p99: 2.2 },
+          refused: 0,
+          aborted: 0,
+          unfinished: 0,
+          switches: 1,
+          awake_share: 0.4902,
+        },
+        b: {
+          requests: 1,
+          goodput: 0,
+          ttft_s: { mean: 7.1, p50: 7.1, p95: 7.1, p99: 7.1, max: 7.1 },
+          e2e_s: { p50: 7.2, p99: 7.2 },
+          refused: 0,
+          aborted: 0,
+          unfinished: 0,
+          switches: 1,
+          awake_share: 0.0196,
+        },
+      },
+    });
+  });
+
+  it("is the same every time", () => {
+    const arrivals = Array.from({ length: 500 }, (_, index) =>
+      request(index * 97, "ab"[(index * 7) % 5 < 2 ? 0 : 1] ?? "a"),
+    );
+    assert.deepEqual(run(arrivals), run(arrivals));
+    assert.equal(reportOf(run(arrivals), SETTING).requests, 500);
+  });
+
+  it("counts the drain by itself", () => {
+    // a runs until 2100 + 2000; b comes at 2500.
+    const result = run([request(0, "a", 100, 201), request(2500, "b")], { minActiveMs: 0 });
+    assert.deepEqual(outcomes(result), ["2100/4100 served", "7200/7300 served"]);
+    assert.deepEqual(
+      result.switches.map(({ to, drainMs, changeMs }) => [to, drainMs, changeMs]),
+      [
+        ["a", 0, 2000],
+        ["b", 1600, 3000],
+      ],
+    );
+    const { drain_share, switch_share } = reportOf(result, SETTING);
+    assert.deepEqual([drain_share, switch_share], [0.2192, 0.6849]);
+  });
+
+  it("begins with no engine started where the models say so", () => {
+    const cold = model("a", { sleepLevel: 1 });
+    const { beginsAsleepAt: _, ...spec } = cold.spec;
+    assert.deepEqual(outcomes(run([request(0, "a")], { models: [{ ...cold, spec }] })), ["30100/30200 served"]);
+  });
+
+  it("stops and starts an engine whose level is 3", () => {
+    const models = [model("a", { sleepLevel: 3 }), model("b")];
+    const arrivals = [request(0, "a"), request(100, "b"), request(10_000, "a")];
+    // b: 2200 + 1000 for the stop + 2000; then a: stays until 5200 + 0, sleep 1000, cold 30000.
+    assert.deepEqual(outcomes(run(arrivals, { models, minActiveMs: 0 })), [
+      "2100/2200 served",
+      "5300/5400 served",
+      "41100/41200 served",
+    ]);
+  });
+
+  it("lets models on devices of their own go side by side, and counts all devices' time", () => {
+    const models = [model("a"), model("b", { devices: ["1"] })];
+    const result = run([request(0, "a"), request(0, "b")], { models });
+    assert.deepEqual(outcomes(result), ["2100/2200 served", "2100/2200 served"]);
+    const devices = new Map(models.map(({ spec }) => [spec.id, spec.devices]));
+    assert.equal(reportOf(result, { ...SETTING, devices }).switch_share, 0.9091);
+  });
+
+  it("counts those that llmux refuses, and those that a switch ends before their time", () => {
+    const refused = run([request(0, "a"), request(100, "b")], { requestTimeoutMs: 3000 });
+    assert.deepEqual(outcomes(refused), ["2100/2200 served", "null/3100 refused"]);
+    assert.equal(reportOf(refused, SETTING).refused, 1);
+    assert.equal(reportOf(refused, SETTING).goodput, 0.5);
+    const aborted = run([request(0, "a", 100, 2000), request(3000, "b")], { minActiveMs: 0, drainTimeoutMs: 1000 });
+    assert.deepEqual(outcomes(aborted), ["2100/4000 aborted", "7100/7200 served"]);
+    assert.equal(reportOf(aborted, SETTING).aborted, 1);
+  });
+
+  it("ends 30 minutes after the last arrival, and counts what has not ended as unfinished", () => {
+    const slow = { ...SPEED, wakeMs: GRACE_MS + 1000 };
+    const models = [model("a"), { ...model("b"), speed: slow }];
+    const result = run([request(0, "a"), request(500, "b")], { models });
+    assert.deepEqual(outcomes(result), ["2100/2200 served", "null/null unfinished"]);
+    assert.equal(result.durationMs, GRACE_MS + 500);
+    const { ttft_s, goodput, models: each } = reportOf(result, SETTING);
+    assert.deepEqual([ttft_s.max, goodput, each["b"]?.ttft_s.p50, each["b"]?.unfinished], [2.1, 0.5, null, 1]);
+  });
+
+  it("needs no figures of an engine that nobody asks for", () => {
+    const models = [model("a"), { ...model("b"), speed: null }];
+    assert.deepEqual(outcomes(run([request(0, "a")], { models })), ["2100/2200 served"]);
+  });
+});
+
+describe("the drawing of a run", () => {
+  it("is one SVG without anything from outside, with every model's name as it is", () => {
+    const models = [model("a"), model('<b> & "c"')];
+    const result = run([request(0, "a"), request(1000, '<b> & "c"')], { models });
+    const devices = new Map(models.map(({ spec }) => [spec.id, spec.devices]));
+    const report = reportOf(result, { ...SETTING, devices });
+    const svg = drawRun({ run: result, report, devices, beginsAtS: 100 });
+    assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [^>]*>\n[\s\S]*<\/svg>\n$/);
+    assert.match(svg, />&lt;b&gt; &amp; "c"<\/text>/);
+    assert.doesNotMatch(svg, /NaN|Infinity|undefined|href|url\(|<script/);
+  });
+
+  it("shows a long run by shares of time, and stays small however many requests there are", () => {
+    const arrivals = Array.from({ length: 20_000 }, (_, index) =>
+      request(index * 1000, index % 3 === 0 ? "a" : "b", 10, 2),
+    );
+    const result = run(arrivals);
+    const svg = drawRun({ run: result, report: reportOf(result, SETTING), devices: DEVICES, beginsAtS: 0 });
+    assert.match(svg, />The GPU's time<\/text>/);
+    assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
+    assert.ok(svg.length < 1_000_000, String(svg.length));
+  });
+
+  it("marks those that never had a first token", () => {
+    const result = run([request(0, "a"), request(100, "b")], { requestTimeoutMs: 3000 });
+    const svg = drawRun({ run: result, report: reportOf(result, SETTING), devices: DEVICES, beginsAtS: 0 });
+    assert.match(svg, />never<\/text>/);
+  });
+});
