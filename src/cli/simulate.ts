@@ -81,9 +81,9 @@ async function arrivalsOf({ trace, from, to, keep, seed }: SimulateOptions, conf
 }
 
 /** As they are after all were started and put to sleep once; cold: as they are before. */
-function simulatedModels({ models }: Config, cold: boolean): SimulatedModel[] {
-  const speeds = new Map(models.map(({ name, simulate: speed }) => [name, speed]));
-  return modelSpecs(models).map((spec) => {
+function simulatedModels(config: Config, cold: boolean): SimulatedModel[] {
+  const speeds = new Map(config.models.map(({ name, simulate: speed }) => [name, speed]));
+  return modelSpecs(config).map((spec) => {
     const speed = speeds.get(spec.id) ?? null;
     const { sleepLevel } = spec;
     return { spec: cold || sleepLevel === 3 ? spec : { ...spec, beginsAsleepAt: sleepLevel }, speed };

@@ -95,7 +95,9 @@ models:
 
   it("lets another policy take the place of the file's, and checks it like the file's", () => {
     const text = `policy: {policy_type: nonsense, min_active_secs: 7}\n${least}`;
-    assert.equal(parseConfig(text, "f", {}, { policyType: "fifo" }).policy.minActiveMs, 7000);
+    const { policy } = parseConfig(text, "f", {}, { policyType: "fifo" });
+    assert.ok(policy.policyType === "fifo");
+    assert.equal(policy.minActiveMs, 7000);
     assert.throws(() => parseConfig(least, "f", {}, { policyType: "lifo" }), {
       message: /policy\.policy_type: expected a policy: .*, found the text "lifo"$/,
     });
