@@ -63,8 +63,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const signal = await told.first;
   log.info("ending", { signal, hint: "once more ends at once" });
   await app.drain();
+  const left = app.status().models.flatMap(({ id, pid }) => (pid === null ? [] : [`${id} (pid ${pid})`]));
+  if (left.length > 0) log.error("engines left", { engines: left, hint: "the next start tries again to end them" });
   log.flush();
-  return EXIT.fine;
+  return left.length === 0 ? EXIT.fine : EXIT.failure;
 }
 
 function killNow(app: App, log: ClosableLog, signal: EndingSignal): never {
