@@ -66,6 +66,7 @@ export function formatTable({ title, columns, rows }: Table): string {
 
 function formatCell(cell: Cell): string {
   if (typeof cell === "string") return cell;
-  const digits = Number.isInteger(cell) || Math.abs(cell) >= 1_000 ? 0 : Math.abs(cell) >= 100 ? 1 : 2;
+  const size = Math.abs(cell);
+  const digits = Number.isInteger(cell) || size >= 1_000 ? 0 : size >= 100 ? 1 : size >= 2 ? 2 : 3;
   return cell.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
