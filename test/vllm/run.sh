@@ -24,10 +24,23 @@ say "the models are there"
 # Everything that the tests start, and they themselves, work in folders below this one.
 run=$(mktemp -d)
 clear_away() {
-  for link in /proc/[0-9]*/cwd; do
-    case $(readlink "$link" 2>/dev/null) in
-      "$run"/*) kill -KILL "$(basename "$(dirname "$link")")" 2>/dev/null || true ;;
-    esac
+  local inodes="" found=yes inode
+  for ((round = 0; round < 50 && ${#found} > 0; round++)); do
+    found=""
+    for process in /proc/[0-9]*; do
+      case $(readlink "$process/cwd" 2>/dev/null) in
+        "$run"/*)
+          found=yes
+          # A killed engine leaves its shared memory behind; a semaphore has another name there than in the map.
+          inodes+=" $(awk '/ \/dev\/shm\//{print $5}' "$process/maps" 2>/dev/null || true)"
+          kill -KILL "${process#/proc/}" 2>/dev/null || true
+          ;;
+      esac
+    done
+    [ -z "$found" ] || sleep 0.2
+  done
+  for inode in $(printf '%s\n' $inodes | sort -u); do
+    find /dev/shm -maxdepth 1 -inum "$inode" -delete 2>/dev/null || true
   done
   rm -rf "$run"
 }
