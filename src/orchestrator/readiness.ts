@@ -4,7 +4,7 @@ import { delay, type Clock } from "../ports/clock.ts";
 import type { HttpClient } from "../ports/http-client.ts";
 
 /** A refused connection on loopback costs a fraction of a millisecond, so we can ask often: this is what a start adds. */
-const PAUSE_MS = { first: 10, factor: 1.3, max: 40 } as const;
+const PAUSE_MS = { first: 10, factor: 1.3, max: 20 } as const;
 
 /** An engine that accepts and does not answer is asked again after this. */
 const POLL_TIMEOUT_MS = 2_000;
