@@ -54,11 +54,10 @@ describe("the state of a model in words", () => {
     equal(stateText({ ...stopped, state: "falling asleep", level: 2 }), "falling asleep");
   });
 
-  it("says why a model failed or is stopped, and when it is tried again", () => {
+  it("says when a model that failed is tried again", () => {
     const failed = { ...stopped, state: "failed", reason: "out of memory" } as const;
-    equal(stateText({ ...failed, retry_in_s: 4 }), "failed, next try in 4s: out of memory");
-    equal(stateText({ ...failed, retry_in_s: 0 }), "failed, next try when asked for: out of memory");
-    equal(stateText({ ...stopped, state: "stopping", reason: "out of memory" }), "stopping: out of memory");
+    equal(stateText({ ...failed, retry_in_s: 4 }), "failed, next try in 4s");
+    equal(stateText({ ...failed, retry_in_s: 0 }), "failed, next try when asked for");
     equal(stateText({ ...stopped, state: "stopping" }), "stopping");
   });
 });
@@ -81,6 +80,20 @@ describe("the table of models", () => {
     const model = { ...stopped, id: "n".repeat(60), state: "failed", reason: "r".repeat(500), retry_in_s: 4 } as const;
     const table = renderStatus({ ...status, models: [model] }, 80);
     for (const line of table.split("\n")) equal(line.length <= 80, true, line);
-    equal(table.includes(" failed, next try "), true);
+    equal(table.includes(" failed, next try in 4s "), true);
+    equal(table.replaceAll(/\s/g, "").includes("r".repeat(500)), true);
+  });
+
+  it("tells below what went wrong, and what did last as long as the model has not served since", () => {
+    const last_failure = { code: "engine_crashed", message: "the engine was ended by SIGKILL", last_output: [] };
+    const [first] = status.models;
+    const models = [
+      { ...stopped, id: "broken", state: "failed", reason: "out of\nmemory", retry_in_s: 4 } as const,
+      { ...stopped, id: "fell", failures_in_row: 1, last_failure },
+      { ...stopped, id: "recovered", failures_in_row: 0, last_failure },
+      ...(first === undefined ? [] : [first]),
+    ];
+    const [, story] = renderStatus({ ...status, models }, null).split("\n\n");
+    equal(story, "broken: out of memory\nfell: last failure: the engine was ended by SIGKILL\n");
   });
 });
