@@ -1,5 +1,4 @@
 /** `llmux serve`: runs the gateway until it is told to end. */
-import { setFlagsFromString } from "node:v8";
 import { createApp, type App } from "../app.ts";
 import { describeError } from "../base/failure.ts";
 import type { Config } from "../config/config.ts";
@@ -20,15 +19,8 @@ export interface ServeOptions {
   readonly verbose?: boolean;
 }
 
-/**
- * V8 lets garbage grow to several times what is in use before it collects: tens of MiB that the weights of sleeping models
- * could have. At 30 % the memory of a gateway stays where it is after its first minutes (bench/README.md, endurance).
- */
-const COLLECT_SOONER = "--heap-growing-percent=30";
-
 /** Resolves with the exit code: 0 after an orderly end. Rejects with a `ConfigError`, or an error that is one sentence. */
 export async function serve(options: ServeOptions): Promise<number> {
-  setFlagsFromString(COLLECT_SOONER);
   const { host, port } = options;
   const overrides = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) };
   const config = loadConfig(options.config, process.env, overrides);
