@@ -15,7 +15,7 @@ import { until } from "../support/until.ts";
 import { Client } from "./support/client.ts";
 import { LlmuxRun, runLlmux, writeConfig } from "./support/llmux-run.ts";
 import { Story } from "./support/story.ts";
-import { Workplace } from "./support/workplace.ts";
+import { TestGround } from "./support/test-ground.ts";
 
 const A = "tiny-a";
 const B = "tiny-b";
@@ -29,17 +29,17 @@ const VERY_LONG = 15_000;
 /** From SIGTERM to the end of llmux: vLLM's own end takes seconds, and one that hangs in its start is killed after 10 s. */
 const END_LIMIT_MS = 60_000;
 
-const workplace = new Workplace();
-const story = new Story(workplace);
+const ground = new TestGround();
+const story = new Story(ground);
 const port = await freePort();
 const client = new Client(port);
 /** What each model answers, from before its first sleep. */
 const answers = new Map<string, string>();
 
-after(() => workplace.clear());
+after(() => ground.clear());
 
 async function serve(levels: Readonly<Record<typeof A | typeof B, 1 | 2 | 3>>): Promise<void> {
-  story.runs.push(await LlmuxRun.serve(workplace, writeConfig(workplace, { port, levels })));
+  story.runs.push(await LlmuxRun.serve(ground, writeConfig(ground, { port, levels })));
 }
 
 /** Asks for the answer twice, whole and as a stream; it must be the same each time that it is asked for. */
@@ -57,7 +57,7 @@ async function states(): Promise<readonly string[]> {
 
 /** Once the next engine has answered, or the end was told, nobody of the old one may be left. */
 function assertGone(leader: number): void {
-  assert.deepEqual(workplace.members(leader), [], "something of the old engine is left");
+  assert.deepEqual(ground.members(leader), [], "something of the old engine is left");
 }
 
 /** Kills a process of a model's engine, or, by a negative pid, the whole group, and notes when llmux knew. */
@@ -160,7 +160,7 @@ story.part(
     const all = Promise.allSettled([...plain, stream]);
     const letIn = (): number => story.llmux.all("waiter let in", { model: A }, now).length;
     await until("the engine has the requests", () => letIn() === 1 + plain.length);
-    await kill(A, workplace.core(leader), "EngineCore at work");
+    await kill(A, ground.core(leader), "EngineCore at work");
     await all;
     await assert.rejects(stream, APIError);
     await Promise.all(plain);
@@ -174,7 +174,7 @@ story.part(
 
 story.part("only the API process is killed: its children are ended, and the next request is answered", async () => {
   const leader = await story.llmux.engine(A);
-  assert.ok(workplace.members(leader).length >= 3, "EngineCore and Worker were to outlive it");
+  assert.ok(ground.members(leader).length >= 3, "EngineCore and Worker were to outlive it");
   await kill(A, leader, "the API process");
   await ask(A);
   assertGone(leader);
@@ -193,7 +193,7 @@ story.part("a sleeping engine is killed, the whole group: the one that is awake 
 
 story.part("EngineCore of an idle engine is killed: a request that comes at once is answered", async () => {
   const leader = await story.llmux.engine(B);
-  await Promise.all([kill(B, workplace.core(leader), "EngineCore of an idle engine"), ask(B)]);
+  await Promise.all([kill(B, ground.core(leader), "EngineCore of an idle engine"), ask(B)]);
   assertGone(leader);
   assert.deepEqual(await states(), ["asleep", "awake"]);
 });
@@ -203,7 +203,7 @@ story.part("EngineCore of an idle engine is killed: a request that comes at once
 story.part("llmux is killed: its engines live on, the next run ends them before it listens", async () => {
   const leaders = [await story.llmux.engine(A), await story.llmux.engine(B)];
   assert.equal((await story.llmux.end("SIGKILL")).signal, "SIGKILL");
-  for (const leader of leaders) assert.ok(workplace.members(leader).length >= 3, "an engine fell with llmux");
+  for (const leader of leaders) assert.ok(ground.members(leader).length >= 3, "an engine fell with llmux");
   await serve({ [A]: 3, [B]: 1 });
   for (const leader of leaders) assertGone(leader);
   assert.equal(story.llmux.all("leftover engine ended").length, 2);
@@ -234,24 +234,24 @@ story.part("SIGTERM during a start: exit code 0, and nobody is left", async () =
 
 async function assertEndsWell(): Promise<void> {
   const { code, tookMs } = await story.llmux.end("SIGTERM");
-  assert.deepEqual(workplace.left(), [], "processes are left");
+  assert.deepEqual(ground.left(), [], "processes are left");
   assert.equal(code, 0);
   story.note("from SIGTERM to the end of llmux", tookMs);
   assert.ok(tookMs < END_LIMIT_MS, `it took ${tookMs} ms`);
-  assert.deepEqual(readdirSync(join(workplace.folder, "state", "engines")), [], "engine records are left");
+  assert.deepEqual(readdirSync(join(ground.folder, "state", "engines")), [], "engine records are left");
   for (const run of story.runs) assert.deepEqual(run.all("bug"), [], "llmux has found a bug in itself");
 }
 
 // ── the other command ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 story.part("validate passes at levels 1 and 2, makes no figures up, and leaves nobody", async () => {
-  const config = writeConfig(workplace, { port, levels: { [A]: 1, [B]: 1 } });
-  const { code, stdout, stderr } = await runLlmux(workplace, ["validate", A, "--levels", "1,2", "--config", config]);
+  const config = writeConfig(ground, { port, levels: { [A]: 1, [B]: 1 } });
+  const { code, stdout, stderr } = await runLlmux(ground, ["validate", A, "--levels", "1,2", "--config", config]);
   const rows = stdout.split("\n").filter((line) => /^[12] /.test(line));
   assert.equal(rows.length, 2, stdout + stderr);
   for (const row of rows) assert.match(row, /^[12] +\d+\.\d+ +\d+\.\d+ +n\/a +n\/a +n\/a +yes +yes/, stdout);
   assert.equal(code, 0);
-  assert.deepEqual(workplace.left(), []);
+  assert.deepEqual(ground.left(), []);
 });
 
 story.end();

@@ -8,7 +8,7 @@ import { controlSocketPath } from "../../../src/base/state-files.ts";
 import { fetchStatus } from "../../../src/control/control-client.ts";
 import type { ModelStatus } from "../../../src/control/status.ts";
 import { until } from "../../support/until.ts";
-import type { Workplace } from "./workplace.ts";
+import type { TestGround } from "./test-ground.ts";
 
 const LLMUX = fileURLToPath(new URL("../../../bin/llmux.js", import.meta.url));
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -36,7 +36,7 @@ export interface Exit {
 
 /** Writes a configuration of both models, sharing one GPU, and returns its path. */
 export function writeConfig(
-  { folder }: Workplace,
+  { folder }: TestGround,
   { port, levels }: { readonly port: number; readonly levels: Readonly<Record<"tiny-a" | "tiny-b", 1 | 2 | 3>> },
 ): string {
   const model = (name: "tiny-a" | "tiny-b"): object => ({
@@ -67,12 +67,12 @@ export function writeConfig(
 export class LlmuxRun {
   readonly events: LoggedEvent[] = [];
   readonly exited: Promise<Exit>;
-  readonly #workplace: Workplace;
+  readonly #ground: TestGround;
   readonly #child: ChildProcess;
   #exit: Exit | null = null;
 
-  private constructor(workplace: Workplace, child: ChildProcess) {
-    this.#workplace = workplace;
+  private constructor(ground: TestGround, child: ChildProcess) {
+    this.#ground = ground;
     this.#child = child;
     if (child.stderr === null) throw new Error("llmux has no stderr");
     child.stdout?.resume();
@@ -83,8 +83,8 @@ export class LlmuxRun {
   }
 
   /** Starts `llmux serve` and waits until it listens. */
-  static async serve(workplace: Workplace, config: string): Promise<LlmuxRun> {
-    const run = new LlmuxRun(workplace, spawnLlmux(workplace, ["serve", "--config", config, "--verbose"]));
+  static async serve(ground: TestGround, config: string): Promise<LlmuxRun> {
+    const run = new LlmuxRun(ground, spawnLlmux(ground, ["serve", "--config", config, "--verbose"]));
     await run.until("listening");
     return run;
   }
@@ -116,7 +116,7 @@ export class LlmuxRun {
   }
 
   async model(id: string): Promise<ModelStatus> {
-    const { models } = await fetchStatus(controlSocketPath(join(this.#workplace.folder, "state")));
+    const { models } = await fetchStatus(controlSocketPath(join(this.#ground.folder, "state")));
     const model = models.find((one) => one.id === id);
     if (model === undefined) throw new Error(`no model ${id}`);
     return model;
@@ -126,7 +126,7 @@ export class LlmuxRun {
   async engine(id: string): Promise<number> {
     const { pid } = await this.model(id);
     if (pid === null) throw new Error(`the engine of ${id} does not run`);
-    this.#workplace.know(pid);
+    this.#ground.know(pid);
     return pid;
   }
 
@@ -147,7 +147,7 @@ export class LlmuxRun {
     try {
       const event = JSON.parse(line) as LoggedEvent;
       this.events.push(event);
-      if (event.event === "engine started" && typeof event["pid"] === "number") this.#workplace.know(event["pid"]);
+      if (event.event === "engine started" && typeof event["pid"] === "number") this.#ground.know(event["pid"]);
     } catch {
       this.events.push({ event: "not an event", line });
     }
@@ -156,16 +156,16 @@ export class LlmuxRun {
 
 /** Runs another command of llmux to its end. */
 export async function runLlmux(
-  workplace: Workplace,
+  ground: TestGround,
   args: readonly string[],
 ): Promise<Exit & { readonly stdout: string; readonly stderr: string }> {
-  const child = spawnLlmux(workplace, args);
+  const child = spawnLlmux(ground, args);
   const exited = new Promise<Exit>((resolve) => child.once("close", (code, signal) => resolve({ code, signal })));
   const [exit, stdout, stderr] = await Promise.all([exited, textOf(child.stdout), textOf(child.stderr)]);
   return { ...exit, stdout, stderr };
 }
 
-function spawnLlmux({ folder, environment }: Workplace, args: readonly string[]): ChildProcess {
+function spawnLlmux({ folder, environment }: TestGround, args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [LLMUX, ...args], {
     cwd: folder,
     env: environment,

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { LlmuxRun } from "./llmux-run.ts";
-import type { Workplace } from "./workplace.ts";
+import type { TestGround } from "./test-ground.ts";
 
 /** How much of an engine's output is told when a part fails. */
 const OUTPUT_LENGTH = 4_000;
@@ -12,12 +12,12 @@ const OUTPUT_LENGTH = 4_000;
 export class Story {
   /** Every run of llmux, the last one last. */
   readonly runs: LlmuxRun[] = [];
-  readonly #workplace: Workplace;
+  readonly #ground: TestGround;
   readonly #notes: string[] = [];
   #isBroken = false;
 
-  constructor(workplace: Workplace) {
-    this.#workplace = workplace;
+  constructor(ground: TestGround) {
+    this.#ground = ground;
   }
 
   /** The run that goes on, or the last one. */
@@ -58,7 +58,7 @@ export class Story {
 
   #all(): string {
     const runs = this.runs.map((run, index) => `── run ${index + 1} ──\n${run.story()}`);
-    const folder = join(this.#workplace.folder, "state", "logs");
+    const folder = join(this.#ground.folder, "state", "logs");
     const outputs = (existsSync(folder) ? readdirSync(folder) : []).map(
       (name) => `── ${name} ──\n${readFileSync(join(folder, name), "utf8").slice(-OUTPUT_LENGTH)}`,
     );

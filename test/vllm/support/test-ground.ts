@@ -23,7 +23,7 @@ interface Process {
  * A process belongs to the test if it carries the marker in its environment, works in the folder, or is in the group or
  * session of an engine that is known. One of them would not do: vLLM's children overwrite their environment with a title.
  */
-export class Workplace {
+export class TestGround {
   readonly folder = mkdtempSync(join(process.env["LLMUX_VLLM_RUN"] ?? tmpdir(), "llmux-vllm-"));
   readonly #marker = `LLMUX_VLLM_MARKER=${randomUUID()}`;
   readonly #groups = new Set<number>();
