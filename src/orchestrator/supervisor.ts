@@ -16,11 +16,12 @@ import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engin
 import type { GpuProbe } from "../ports/gpu-probe.ts";
 import type { HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
-import type { EngineProcess, ExitStatus, ProcessHost, ProcessIdentity } from "../ports/process-host.ts";
+import type { EngineProcess, ExitStatus, ProcessHost } from "../ports/process-host.ts";
 import { endProcesses } from "./ending.ts";
 import { EngineControl, type ControlLimits } from "./engine-control.ts";
 import { EngineOutput } from "./engine-output.ts";
-import type { EngineRecord, EngineRecords } from "./engine-record.ts";
+import type { EngineRecords } from "./engine-record.ts";
+import { OwnRecord } from "./own-record.ts";
 import { untilReady } from "./readiness.ts";
 import { proofByOutput, proofByProbe, type SleepProof } from "./sleep-proof.ts";
 
@@ -101,6 +102,7 @@ export class EngineSupervisor {
   readonly #answers: EngineAnswers;
   readonly #output: EngineOutput;
   readonly #control: EngineControl;
+  readonly #record: OwnRecord;
   #life: Life | null = null;
   #operation: Operation | null = null;
   #progress: StartProgress | null = null;
@@ -116,6 +118,7 @@ export class EngineSupervisor {
       this.#onLine(line, whole),
     );
     this.#control = new EngineControl(spec.name, world.http, world.limits, world.log);
+    this.#record = new OwnRecord(spec.name, world.records, world.log);
   }
 
   info(): EngineInfo {
@@ -216,7 +219,7 @@ export class EngineSupervisor {
     } catch (error) {
       this.#output.end();
       this.#progress = null;
-      this.#forget();
+      this.#record.forget();
       const [program] = this.#world.program;
       return failure("start_failed", `the engine of ${name} cannot be started: ${program}: ${describeError(error)}`);
     }
@@ -229,17 +232,7 @@ export class EngineSupervisor {
     const command = vllmCommand(program, this.#spec, port);
     const marker = `LLMUX_ENGINE=${randomUUID()}`;
     const env = { ...environment, ...vllmEnvironment(this.#spec), LLMUX_ENGINE: marker.slice(marker.indexOf("=") + 1) };
-    const record: EngineRecord = {
-      model: this.#spec.name,
-      marker,
-      port,
-      command,
-      pid: null,
-      startTime: null,
-      commandLines: [],
-      executable: "",
-    };
-    this.#keep(record);
+    this.#record.begin({ marker, port, command });
     this.#output.begin();
     this.#progress = { stage: "starting", percent: null };
     const process = await processes.spawn({ command, env, outputFile: this.#output.path });
@@ -258,7 +251,7 @@ export class EngineSupervisor {
       ending: false,
     };
     this.#life = life;
-    this.#identify(record, process.pid, identity);
+    this.#record.identify(process.pid, identity);
     void process.exited.then((status) => this.#onExit(life, status));
     log.info("engine started", { model: this.#spec.name, pid: process.pid, port, output: this.#output.path });
     return life;
@@ -281,7 +274,7 @@ export class EngineSupervisor {
     this.#progress = null;
     this.#output.relax();
     // By now it has the command line that it will keep.
-    this.#identifyAgain(life);
+    this.#record.identify(life.process.pid, this.#world.processes.identify(life.process.pid));
     if (!life.ending) life.measuring = clock.after(MEASURE_AFTER_MS, () => void this.#awakeBytesOf(life));
     return null;
   }
@@ -374,7 +367,7 @@ export class EngineSupervisor {
     this.#life = null;
     this.#progress = null;
     this.#output.end();
-    this.#forget();
+    this.#record.forget();
     await life.connection.dispatcher.destroy();
     this.#world.log.info("engine ended", {
       model: this.#spec.name,
@@ -431,47 +424,6 @@ export class EngineSupervisor {
       stage !== progress.stage || Math.floor((percent ?? 0) / 25) !== Math.floor((progress.percent ?? 0) / 25);
     if (moved) this.#world.log.info("engine progress", { model: this.#spec.name, ...progress });
   }
-
-  #identify(record: EngineRecord, pid: number, identity: ProcessIdentity | null): void {
-    const { startTime = null, commandLine, executable = "" } = identity ?? {};
-    this.#record = {
-      ...record,
-      pid,
-      startTime,
-      commandLines: commandLine === undefined ? [] : [commandLine],
-      executable,
-    };
-    this.#keep(this.#record);
-  }
-
-  #identifyAgain(life: Life): void {
-    const identity = this.#world.processes.identify(life.process.pid);
-    const record = this.#record;
-    if (identity === null || record === null) return;
-    const commandLines = [...new Set([...record.commandLines, identity.commandLine])];
-    this.#record = { ...record, commandLines, executable: identity.executable };
-    this.#keep(this.#record);
-  }
-
-  /** A record that cannot be written costs the clean-up after a `kill -9`, not the service. */
-  #keep(record: EngineRecord): void {
-    try {
-      this.#world.records.write(record);
-    } catch (error) {
-      this.#world.log.warn("engine record not written", { model: record.model, reason: describeError(error) });
-    }
-  }
-
-  /** One that stays names processes that are gone: the next start finds nobody, and removes it. */
-  #forget(): void {
-    try {
-      this.#world.records.remove(this.#spec.name);
-    } catch (error) {
-      this.#world.log.warn("engine record not removed", { model: this.#spec.name, reason: describeError(error) });
-    }
-  }
-
-  #record: EngineRecord | null = null;
 }
 
 /** Rejects with the signal's reason when it is aborted first. */
