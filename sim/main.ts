@@ -13,7 +13,7 @@ const USAGE = `usage: node sim/main.ts [--seeds N] [--first N] [--seed N] [--fre
   --seeds N    run this many seeds (1000)
   --first N    from this one on (1)
   --seed N     run one seed, and show what happened with --verbose
-  --fresh N    run this many seeds that nobody has chosen
+  --fresh N    and this many that nobody has chosen, from one that is printed on (0)
   --verbose    a line for each seed, or for each event of one seed`;
 
 /** Failures that are shrunk and shown; more are only counted. */
@@ -70,18 +70,28 @@ function readOptions(args: readonly string[]): { seeds: readonly number[]; verbo
         seeds: { type: "string", default: "1000" },
         first: { type: "string", default: "1" },
         seed: { type: "string" },
-        fresh: { type: "string" },
+        fresh: { type: "string", default: "0" },
         verbose: { type: "boolean", default: false },
       },
     });
-    const first = values.fresh === undefined ? whole(values.first) : randomInt(1, 2 ** 31);
-    const count = whole(values.fresh ?? values.seeds);
-    const seeds = values.seed === undefined ? Array.from({ length: count }, (_, i) => first + i) : [whole(values.seed)];
+    if (values.seed !== undefined) return { seeds: [whole(values.seed)], verbose: values.verbose };
+    const seeds = [...row(whole(values.first), whole(values.seeds)), ...freshSeeds(whole(values.fresh))];
     return { seeds, verbose: values.verbose };
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     return null;
   }
+}
+
+function freshSeeds(count: number): number[] {
+  if (count === 0) return [];
+  const first = randomInt(1, 2 ** 31);
+  console.log(`${count} fresh seeds, the first of them ${first}`);
+  return row(first, count);
+}
+
+function row(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
 }
 
 function whole(text: string): number {
