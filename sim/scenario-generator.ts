@@ -17,7 +17,7 @@ export function generateScenario(seed: number): Scenario {
   const requests = generateRequests(random, models, { durationMs, gridMs, calm });
   const draft: Scenario = {
     seed,
-    policy: calm || random.chance(0.8) ? "fifo" : "newest first",
+    policy: calm || random.chance(0.8) ? "fifo" : seed % 2 === 0 ? "newest first" : "bounded wait",
     minActiveMs: random.pick([0, 0, 500, 2000, 5000, 5000, 10_000]),
     requestTimeoutMs: random.pick([1000, 5000, 20_000, 60_000, 60_000, 300_000]),
     drainTimeoutMs: random.pick([null, null, 0, 0, 500, 5000, 30_000]),

@@ -6,7 +6,7 @@ import type { OperatorCommand } from "../src/core/operator.ts";
 /** All durations and times in ms. */
 export interface Scenario {
   readonly seed: number;
-  readonly policy: "fifo" | "newest first";
+  readonly policy: "fifo" | "newest first" | "bounded wait";
   readonly minActiveMs: number;
   readonly requestTimeoutMs: number;
   readonly drainTimeoutMs: number | null;

@@ -1,6 +1,7 @@
 /** Runs one scenario to its end, or to the first broken rule. */
-import { AssertionError } from "../src/base/assert.ts";
+import { AssertionError, unreachable } from "../src/base/assert.ts";
 import type { Effects } from "../src/core/effects.ts";
+import { boundedWait } from "../src/core/policies/bounded-wait.ts";
 import { fifo } from "../src/core/policies/fifo.ts";
 import type { Policy } from "../src/core/policy.ts";
 import { Scheduler, type SchedulerOptions } from "../src/core/scheduler.ts";
@@ -83,15 +84,32 @@ function runUntilQuiet(world: World, scheduler: Scheduler, progress: { events: n
 
 function newScheduler(world: World, mutation: Mutation): Scheduler {
   const { models, policy, minActiveMs, requestTimeoutMs, drainTimeoutMs } = world.scenario;
-  const options = { policy: policyOf(policy, minActiveMs), requestTimeoutMs, drainTimeoutMs };
+  const options = {
+    policy: policyOf(policy, minActiveMs),
+    requestTimeoutMs,
+    drainTimeoutMs,
+    forcedCredit: FORCED_CREDIT,
+  };
   const effects = mutation.effects?.(world.effects, world) ?? world.effects;
   const specs = models.map(({ spec }) => spec);
   return new Scheduler(specs, mutation.options?.(options) ?? options, effects, world.clock.nowMs);
 }
 
 function policyOf(name: Scenario["policy"], minActiveMs: number): Policy {
-  return name === "fifo" ? fifo({ minActiveMs }) : newestFirst({ minActiveMs });
+  switch (name) {
+    case "fifo":
+      return fifo({ minActiveMs });
+    case "newest first":
+      return newestFirst({ minActiveMs });
+    case "bounded wait":
+      // Times such that the scenarios, which last for minutes, meet every rule of it.
+      return boundedWait({ targetWaitMs: 2 * minActiveMs + 1000, maxWaitMs: 6 * minActiveMs + 5000 });
+  }
+  return unreachable(name);
 }
+
+/** Only bounded wait spends of it. */
+const FORCED_CREDIT = { share: 0.1, capMs: 20_000 };
 
 /** The scheduler's events as plain functions, so that a mutation can replace some of them. */
 function eventsOf(scheduler: Scheduler): SchedulerEvents {
