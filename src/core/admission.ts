@@ -166,6 +166,10 @@ export class Admission {
 
   #timedOut(record: ModelRecord): Failure {
     const limit = `${this.#requestTimeoutMs / 1000} s`;
+    if (record.state.kind === "awake") {
+      const full = `as many requests as it runs at once (${record.leases.size}) were in front`;
+      return failure("queue_timeout", `model ${record.spec.id} is awake, but for ${limit} ${full}`);
+    }
     return failure(
       "queue_timeout",
       `model ${record.spec.id} was not awake within ${limit}: ${this.#whatKeeps(record)}`,

@@ -89,6 +89,40 @@ describe("a request", () => {
   });
 });
 
+describe("a model that lets in two requests at once", () => {
+  const TWO_AT_ONCE = { models: { a: { inFlightMax: 2 }, b: {} } };
+
+  it("lets in two of those that waited for it, and one more for each that ends, oldest first", () => {
+    const stage = new SchedulerOnStage(TWO_AT_ONCE).request("a", 1).request("a", 2).request("a", 3).request("a", 4);
+    stage.told();
+    assert.deepEqual(stage.awake("a").told(), ["grant 1", "grant 2"]);
+    assert.equal(stage.model("a").waiting, 2);
+    assert.deepEqual(stage.release(2).told(), ["grant 3"]);
+    assert.deepEqual(stage.release(1).told(), ["grant 4"]);
+    assert.deepEqual(stage.request("a", 5).told(), []);
+    assert.equal(stage.model("a").inFlight, 2);
+  });
+
+  it("keeps those that still wait when it must leave, and lets them in after its return", () => {
+    const stage = new SchedulerOnStage(TWO_AT_ONCE).request("a", 1).request("a", 2).awake("a").request("b", 4);
+    stage.request("a", 5).told();
+    assert.equal(stage.state("a"), "draining");
+    assert.deepEqual(stage.release([1, 2]).told(), ["sleep a 1"]);
+    assert.deepEqual(stage.asleep("a").told(), ["start b"]);
+    stage.awake("b").release(4).asleep("b").told();
+    assert.deepEqual(stage.awake("a").told(), ["grant 5"]);
+  });
+
+  it("is not said to be asleep to one that waited too long for its turn", () => {
+    const stage = new SchedulerOnStage({ ...TWO_AT_ONCE, requestTimeoutMs: 5000 });
+    stage.request("a", 1).request("a", 2).awake("a").request("a", 3).pass(5000);
+    assert.match(
+      stage.reasons.get(3)?.message ?? "",
+      /model a is awake, but for 5 s as many requests as it runs at once \(2\) were in front/,
+    );
+  });
+});
+
 describe("a request that has waited for the timeout", () => {
   it("is refused with the reason and leaves the queue", () => {
     const stage = new SchedulerOnStage({ ...ONE_DEVICE, requestTimeoutMs: 5000 }).request("a", 1);
