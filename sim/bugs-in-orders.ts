@@ -1,4 +1,5 @@
 /** Deliberate bugs in what the scheduler asks for, and the rules that must notice them. */
+import type { Effects } from "../src/core/effects.ts";
 import { failure } from "../src/base/failure.ts";
 import type { Lease } from "../src/core/lease.ts";
 import { everyNth, type KnownBugs } from "./known-bug.ts";
@@ -104,8 +105,8 @@ export const BUGS_IN_ORDERS: KnownBugs = {
     mutation: {
       effects: (effects, world) => ({
         ...effects,
-        sleep: (model, level) => {
-          effects.sleep(model, level);
+        sleep: (model, level, running) => {
+          effects.sleep(model, level, running);
           for (const engine of world.engines.all()) if (engine.phase === "asleep") effects.stop(engine.id);
         },
       }),
@@ -247,9 +248,9 @@ export const BUGS_IN_ORDERS: KnownBugs = {
   }),
 };
 
-function alsoSleep(effects: { grant(lease: Lease): void; sleep(model: string, level: 1 | 2): void }) {
+function alsoSleep(effects: Pick<Effects, "grant" | "sleep">) {
   return (lease: Lease): void => {
     effects.grant(lease);
-    effects.sleep(lease.model, 1);
+    effects.sleep(lease.model, 1, "none");
   };
 }

@@ -129,7 +129,7 @@ test("an engine starts, falls asleep and wakes at both levels, gives the same an
   assert.deepEqual(records(), ["tiny.json"]);
   const before = await ask(orchestrator);
   for (const level of [1, 2, 1] as const) {
-    effects.sleep("tiny", level);
+    effects.sleep("tiny", level, "none");
     assert.deepEqual(await next(), { kind: "asleep" });
     effects.wake("tiny", level);
     assert.deepEqual(await next(), { kind: "awake" });
@@ -180,7 +180,7 @@ for (const state of ["awake", "asleep"] as const) {
     effects.start("tiny");
     await next();
     if (state === "asleep") {
-      effects.sleep("tiny", 1);
+      effects.sleep("tiny", 1, "none");
       await next();
     }
     const { pid } = orchestrator.info("tiny");
@@ -209,7 +209,7 @@ test("a sleep that answers 200 and frees nothing is a failed sleep", async () =>
   const { effects, next } = orchestrate(spec({ sleepModeFlag: false }));
   effects.start("tiny");
   await next();
-  effects.sleep("tiny", 1);
+  effects.sleep("tiny", 1, "none");
   const answer = await next();
   assert.equal(answer.kind, "sleep failed");
   assert.match(answer.reason?.message ?? "", /no GPU memory came free: it still holds \d+ MiB of \d+ MiB/);

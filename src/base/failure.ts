@@ -8,8 +8,14 @@ export type FailureCode =
   | "route_not_found"
   | "method_not_allowed"
   | "queue_timeout"
+  /** Too many requests wait already. */
+  | "queue_full"
+  /** The request would wait longer than it may. */
+  | "wait_too_long"
   | "start_failed"
   | "wake_failed"
+  /** A start or a wake found too little GPU memory free. */
+  | "out_of_memory"
   | "sleep_failed"
   | "stop_failed"
   | "engine_crashed"

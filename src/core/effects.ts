@@ -11,8 +11,11 @@ export interface Effects {
   start(model: ModelId): void;
   /** Wake the engine from this level. Answer: `onAwake`, or `onWakeFailed`. */
   wake(model: ModelId, from: LiveSleepLevel): void;
-  /** Put the engine to sleep; it has no request. Answer: `onAsleep`, or `onSleepFailed`. */
-  sleep(model: ModelId, level: LiveSleepLevel): void;
+  /**
+   * Put the engine to sleep. It has no request, unless `running` is "kept": then what runs on it is to stand still and to go
+   * on by itself after the wake. Answer: `onAsleep`, or `onSleepFailed`.
+   */
+  sleep(model: ModelId, level: LiveSleepLevel, running: "none" | "kept"): void;
   /**
    * End every process of the engine, whatever else is under way for it: answers to earlier effects on this model are
    * void from here on. Answer: `onStopped` when none is left, or `onStopFailed`.

@@ -77,7 +77,7 @@ export class Engines {
       this.stop(record, null, nowMs);
     } else {
       this.#moveTo(record, { kind: "falling asleep", to: level }, nowMs);
-      this.#effects.sleep(record.spec.id, level);
+      this.#effects.sleep(record.spec.id, level, "none");
     }
   }
 

@@ -10,8 +10,11 @@ const STATUSES: Readonly<Record<FailureCode, number>> = {
   method_not_allowed: 405,
   body_too_large: 413,
   queue_timeout: 504,
+  queue_full: 429,
+  wait_too_long: 503,
   start_failed: 503,
   wake_failed: 503,
+  out_of_memory: 503,
   sleep_failed: 503,
   stop_failed: 503,
   engine_crashed: 502,
@@ -23,7 +26,7 @@ const STATUSES: Readonly<Record<FailureCode, number>> = {
 };
 
 for (const [code, status] of Object.entries(STATUSES)) {
-  test(`${code} is a ${status}, an error object in both dialects, with a time to retry if it is a 503`, () => {
+  test(`${code} is a ${status}, an error object in both dialects, with a time to retry if it is a 503 or a 429`, () => {
     const reason = failure(code as FailureCode, "why");
     const openai = errorAnswer(reason, "openai", "r1");
     assert.equal(openai.status, status);
@@ -32,7 +35,7 @@ for (const [code, status] of Object.entries(STATUSES)) {
     assert.equal(error.code, code);
     assert.equal(typeof error.type, "string");
     assert.equal(error.param, code === "model_not_found" ? "model" : null);
-    assert.equal(openai.headers.includes("retry-after"), status === 503);
+    assert.equal(openai.headers.includes("retry-after"), status === 503 || status === 429);
     const anthropic = errorAnswer(reason, "anthropic", "r1");
     assert.equal(anthropic.status, status);
     const { error: inner, ...rest } = JSON.parse(anthropic.body);

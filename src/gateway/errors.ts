@@ -31,8 +31,12 @@ const ROWS: Readonly<Record<FailureCode, Row>> = {
   method_not_allowed: { ...BAD_REQUEST, status: 405 },
   body_too_large: { ...BAD_REQUEST, status: 413, anthropic: "request_too_large" },
   queue_timeout: { status: 504, openai: "timeout", anthropic: "timeout_error" },
+  // Like a provider's rate limit: the one who asks too often is told so, and clients wait before they ask again.
+  queue_full: { status: 429, openai: "rate_limit_error", anthropic: "rate_limit_error", retryAfterMs: 1_000 },
+  wait_too_long: NOT_READY,
   start_failed: NOT_READY,
   wake_failed: NOT_READY,
+  out_of_memory: NOT_READY,
   sleep_failed: NOT_READY,
   stop_failed: NOT_READY,
   drain_timeout: NOT_READY,

@@ -175,7 +175,7 @@ class Subject {
     if (this.#interrupt.aborted) throw new Error(INTERRUPTED.message);
     const { effects } = this.#orchestrator;
     const startedAtMs = this.#clock.nowMs();
-    if (what === "sleep" && level !== 3) await this.#do(() => effects.sleep(this.#model, level));
+    if (what === "sleep" && level !== 3) await this.#do(() => effects.sleep(this.#model, level, "none"));
     else if (what === "sleep") await this.#do(() => effects.stop(this.#model));
     else if (what === "wake" && level !== 3) await this.#do(() => effects.wake(this.#model, level));
     else await this.#do(() => effects.start(this.#model));
