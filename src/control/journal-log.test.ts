@@ -16,7 +16,10 @@ const record: AccessRecord = {
   status: 200,
   outcome: "served",
   durationMs: 12.345,
+  arrivedAtEpochMs: 0,
   waitedMs: 0,
+  promptTokens: null,
+  outputTokens: null,
   bytesIn: 10,
   bytesOut: 20,
 };

@@ -6,6 +6,7 @@ import type { EngineConnection } from "../ports/engine-directory.ts";
 import { isDying, LAST_WORD_BYTES_MAX, LAST_WORD_STATUS } from "./dying-engine.ts";
 import { isEventStream } from "./event-stream.ts";
 import { answerHeaders } from "./headers.ts";
+import { NO_TOKEN_COUNTS, UsageTail, type TokenCounts } from "./usage-tail.ts";
 
 /** What is sent. */
 export interface EngineRequest {
@@ -48,6 +49,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   /** Set while the answer may be the last word of a dying engine. */
   #lastWord: { readonly chunks: Buffer[]; bytes: number } | null = null;
   #isEngineDying = false;
+  #usage: UsageTail | null = null;
 
   constructor(owner: AttemptOwner, response: ServerResponse, request: EngineRequest) {
     this.#owner = owner;
@@ -93,6 +95,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
   /** Bytes of the body that went to the client. */
   get bytesOut(): number {
     return this.#bytesOut;
+  }
+
+  /** What the answer says of its tokens. Costs a look at its end. */
+  tokenCounts(): TokenCounts {
+    return this.#usage?.counts() ?? NO_TOKEN_COUNTS;
   }
 
   send(connection: EngineConnection): void {
@@ -168,6 +175,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (!this.#isStarted) this.#start();
     this.#bytesOut += chunk.length;
     this.#lastByte = chunk[chunk.length - 1] ?? 0;
+    this.#usage?.push(chunk);
     return this.#response.write(chunk);
   }
 
@@ -190,6 +198,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#heldBack = null;
     this.#isStream = isEventStream(headers["content-type"]);
     this.#hasLength = headers["content-length"] !== undefined;
+    if (this.#status === 200 && (this.#isStream || isJson(headers["content-type"]))) {
+      this.#usage = new UsageTail(this.#isStream);
+    }
     this.#response.writeHead(this.#status, answerHeaders(headers, this.#request.requestId, this.#isStream));
   }
 
@@ -201,6 +212,10 @@ export class Attempt implements Dispatcher.DispatchHandler {
       if (!this.#isOver) controller.resume();
     });
   }
+}
+
+function isJson(contentType: string | undefined): boolean {
+  return contentType !== undefined && contentType.startsWith("application/json");
 }
 
 /** Its code keeps it from being taken for a mistake of ours. */

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describeError, failure, type Failure } from "../base/failure.ts";
 import type { LeaseOutcome } from "../core/lease.ts";
+import type { Priority } from "../core/model.ts";
 import type { AccessOutcome, AccessRecord } from "../ports/access-record.ts";
 import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
@@ -16,7 +17,9 @@ import { ownAnswer } from "./listing.ts";
 import { readModelName } from "./model-name.ts";
 import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
 import { Retries, type NextTry } from "./retries.ts";
+import { readPriority } from "./priority.ts";
 import { dialectOf, findRoute, splitTarget, type Dialect, type Route } from "./routes.ts";
+import { NO_TOKEN_COUNTS } from "./usage-tail.ts";
 
 /** How it ended, as far as the gateway and the engine are concerned. */
 interface Result {
@@ -51,11 +54,13 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   readonly #headers: RequestHeaders;
   readonly #expectsContinue: boolean;
   readonly #startedAtMs: number;
+  readonly #arrivedAtEpochMs: number;
   readonly #retries = new Retries();
   #dialect: Dialect = "openai";
   #route: Route | null = null;
   /** With the client's query. */
   #enginePath = "";
+  #priority: Priority | undefined;
   #forEngine: EngineRequest | null = null;
   #waiting: Waiting | null = null;
   #grant: Grant | null = null;
@@ -75,6 +80,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     this.#response = response;
     this.#expectsContinue = expectsContinue;
     this.#startedAtMs = house.clock.nowMs();
+    this.#arrivedAtEpochMs = house.clock.epochMs();
     this.#headers = readRequestHeaders(request.rawHeaders);
   }
 
@@ -115,6 +121,9 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   }
 
   #takeBody(): void {
+    const priority = readPriority(this.#headers.priority);
+    if (typeof priority === "object") return this.#fail(priority);
+    this.#priority = priority;
     const { contentLength, contentEncoding } = this.#headers;
     const { bodyBytesMax } = this.#house;
     if (contentLength !== null && contentLength > bodyBytesMax) return this.onBodyTooLarge();
@@ -146,7 +155,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   // ── the lease ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #ask(request: EngineRequest): void {
-    const answer = this.#house.desk.request(request.model, this);
+    const answer = this.#house.desk.request(request.model, this, this.#priority);
     if (answer.kind === "granted") this.#use(answer, request);
     else if (answer.kind === "refused") this.#fail(answer.failure);
     else {
@@ -318,10 +327,12 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       model: this.#forEngine?.model ?? null,
       status,
       outcome,
+      arrivedAtEpochMs: this.#arrivedAtEpochMs,
       durationMs: this.#house.clock.nowMs() - this.#startedAtMs,
       waitedMs: this.#waitedMs + this.#waitedInVainMs,
       bytesIn: this.#bytesIn,
       bytesOut: this.#ownBytesOut + (this.#attempt?.bytesOut ?? 0),
+      ...(this.#attempt?.tokenCounts() ?? NO_TOKEN_COUNTS),
       ...(reason === undefined ? {} : { failure: reason }),
     };
   }

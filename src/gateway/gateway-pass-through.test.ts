@@ -181,7 +181,8 @@ test("Each finished request leaves one record that adds up", async (context) => 
   await until(() => stage.access.length === 1, "the record");
   const [entry] = stage.access;
   assert.ok(entry !== undefined);
-  const { durationMs, waitedMs, ...rest } = entry;
+  const { durationMs, waitedMs, arrivedAtEpochMs, ...rest } = entry;
+  assert.ok(Math.abs(Date.now() - durationMs - arrivedAtEpochMs) < 5_000);
   assert.ok(waitedMs > 0 && durationMs >= waitedMs);
   assert.deepEqual(rest, {
     requestId: "r1",
@@ -192,7 +193,42 @@ test("Each finished request leaves one record that adds up", async (context) => 
     outcome: "served",
     bytesIn: chat("first").length,
     bytesOut: reply.body.length,
+    promptTokens: null,
+    outputTokens: null,
   });
+});
+
+test("What the engine says of its tokens stands in the record", async (context) => {
+  const stage = await createStage(context);
+  const usage = '"usage":{"prompt_tokens":3,"completion_tokens":5}';
+  stage.engine("alpha").handler = (response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(`{"choices":[],${usage}}`);
+  };
+  await ask(stage);
+  stage.engine("alpha").handler = (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.end(`data: {"choices":[]}\n\ndata: {${usage}}\n\ndata: [DONE]\n\n`);
+  };
+  await ask(stage);
+  await until(() => stage.access.length === 2, "the records");
+  for (const { promptTokens, outputTokens } of stage.access) assert.deepEqual([promptTokens, outputTokens], [3, 5]);
+});
+
+test("The header x-llmux-priority reaches the scheduler and nobody behind it", async (context) => {
+  const stage = await createStage(context);
+  const asked: unknown[] = [];
+  const onRequest = stage.scheduler.onRequest.bind(stage.scheduler);
+  stage.scheduler.onRequest = (...all: [...Parameters<typeof onRequest>]) => {
+    asked.push(all.at(3));
+    onRequest(...all);
+  };
+  for (const priority of ["low", "normal", "high"]) {
+    assert.equal((await ask(stage, { headers: { "x-llmux-priority": priority } })).status, 200);
+  }
+  assert.equal((await ask(stage)).status, 200);
+  assert.deepEqual(asked, ["low", "normal", "high", undefined]);
+  for (const { headers } of stage.engine("alpha").received) assert.equal(headers["x-llmux-priority"], undefined);
 });
 
 function cutAnywhere(whole: Buffer): Buffer[] {

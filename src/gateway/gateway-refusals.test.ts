@@ -130,6 +130,18 @@ test("A compressed body is refused, since the model cannot be read from it", asy
   assertNothingHappened(stage);
 });
 
+test("A priority that there is not is a 400 that names the header, what it may be and what it is", async (context) => {
+  const stage = await createStage(context);
+  for (const value of ["urgent", "", "HIGH", "low, high", "x".repeat(500)]) {
+    const reply = await ask(stage, { headers: { "x-llmux-priority": value } });
+    assert.equal(reply.status, 400);
+    const message = String(json(reply).error?.["message"]);
+    assert.match(message, /^The header x-llmux-priority must be low, normal or high, and it is ".*"\.$/);
+    assert.ok(message.includes(value.slice(0, 50)) && message.length < 150, message);
+  }
+  assertNothingHappened(stage);
+});
+
 test("An unknown model is a 404 that names the models there are, and the one that was probably meant", async (context) => {
   const stage = await createStage(context);
   const reply = await ask(stage, { body: chat("alpah") });

@@ -22,6 +22,8 @@ test("A request's headers are sorted into what goes on, what stays, and what is 
     "id",
     "Model-Override",
     "m",
+    "X-Llmux-Priority",
+    "low",
     "AUTHORIZATION",
     "Bearer x",
     "Cookie",
@@ -50,6 +52,8 @@ test("A request's headers are sorted into what goes on, what stays, and what is 
     modelOverride: "m",
     contentLength: 12,
     contentEncoding: "gzip",
+    contentType: "application/json",
+    priority: "low",
     isChunked: true,
     hasHost: true,
   });

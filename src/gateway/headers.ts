@@ -1,6 +1,7 @@
 /** Which headers pass through the gateway, in both directions, and which of them it reads itself. */
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
+import { PRIORITY_HEADER } from "./priority.ts";
 
 /** What the gateway takes from a request's headers. */
 export interface RequestHeaders {
@@ -15,6 +16,10 @@ export interface RequestHeaders {
   readonly isChunked: boolean;
   readonly hasHost: boolean;
   readonly contentEncoding: string | null;
+  /** As the client wrote it; joined by commas where it is given twice. */
+  readonly contentType: string | null;
+  /** The value of `x-llmux-priority`; null when it is absent. */
+  readonly priority: string | null;
 }
 
 /** Between client and gateway, or between gateway and engine, and no further. */
@@ -44,13 +49,18 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
 /** An id goes into logs and comes back in a header: printable ASCII without blanks, and not endless. */
 const REQUEST_ID = /^[!-~]{1,128}$/;
 
-/** Reads the headers of a request, given as names and values, flat, in one pass. What is read here is not forwarded. */
+/**
+ * Reads the headers of a request, given as names and values, flat, in one pass. What is read here is not forwarded, but for those that
+ * describe the body to the engine as well.
+ */
 export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
   let forward: string[] = [];
   let requestId: string | null = null;
   let modelOverride: string | null = null;
   let contentLength: number | null = null;
   let contentEncoding: string | null = null;
+  let contentType: string | null = null;
+  let priority: string | null = null;
   let connection = "";
   let isChunked = false;
   let hasHost = false;
@@ -59,19 +69,31 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
     const value = raw[index + 1] ?? "";
     if (name === "x-request-id") requestId ??= value;
     else if (name === "model-override") modelOverride = modelOverride === null ? value : `${modelOverride}, ${value}`;
+    else if (name === PRIORITY_HEADER) priority = priority === null ? value : `${priority}, ${value}`;
     else if (name === "content-length") contentLength = Number(value);
     else if (name === "transfer-encoding") isChunked = true;
     else if (name === "host") hasHost = true;
     else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
     else if (!NOT_FORWARDED.has(name)) {
-      if (name === "content-encoding") contentEncoding = value;
+      if (name === "content-type") contentType = contentType === null ? value : `${contentType}, ${value}`;
+      else if (name === "content-encoding") contentEncoding = value;
       forward.push(name, value);
     }
   }
   if (connection !== "") forward = withoutNamed(forward, connection);
   requestId = requestId !== null && REQUEST_ID.test(requestId) ? requestId : randomUUID();
   forward.push("x-request-id", requestId);
-  return { forward, requestId, modelOverride, contentLength, isChunked, hasHost, contentEncoding };
+  return {
+    forward,
+    requestId,
+    modelOverride,
+    contentLength,
+    isChunked,
+    hasHost,
+    contentEncoding,
+    contentType,
+    priority,
+  };
 }
 
 /** The headers of the engine's answer that the client gets, names and values, flat. */

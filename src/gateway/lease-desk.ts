@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.ts";
 import type { Failure } from "../base/failure.ts";
 import type { Lease, LeaseId, LeaseOutcome, WaiterId } from "../core/lease.ts";
-import type { ModelId } from "../core/model.ts";
+import type { ModelId, Priority } from "../core/model.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EngineConnection, EngineDirectory } from "../ports/engine-directory.ts";
@@ -24,7 +24,10 @@ export interface Applicant {
 export type Answer = Grant | Waiting | { readonly kind: "refused"; readonly failure: Failure };
 
 /** The events of the scheduler that the desk sends. */
-export type RequestScheduler = Pick<Scheduler, "onRequest" | "onAbandoned" | "onReleased">;
+export interface RequestScheduler extends Pick<Scheduler, "onAbandoned" | "onReleased"> {
+  /** Without a priority, the model's own counts. */
+  onRequest(waiter: WaiterId, model: ModelId, nowMs: number, priority?: Priority): void;
+}
 
 /** What the desk works with. */
 export interface LeaseDeskOptions {
@@ -63,13 +66,13 @@ export class LeaseDesk {
   }
 
   /** Asks for a lease. Unless the answer is "waiting", the applicant hears of it only by a revocation. */
-  request(model: ModelId, applicant: Applicant): Answer {
+  request(model: ModelId, applicant: Applicant, priority?: Priority): Answer {
     assert(this.#asking === null, "a request was made while another one was being made");
     const waiter = (this.#lastWaiterId += 1);
     this.#asking = { waiter, applicant };
     this.#answer = null;
     try {
-      this.#scheduler().onRequest(waiter, model, this.#clock.nowMs());
+      this.#scheduler().onRequest(waiter, model, this.#clock.nowMs(), priority);
       if (this.#answer !== null) return this.#answer;
     } finally {
       this.#asking = null;

@@ -19,11 +19,20 @@ export interface AccessRecord {
   /** The HTTP status that was sent; 499 if the client left before one was. */
   readonly status: number;
   readonly outcome: AccessOutcome;
+  /** When its headers had come, in ms since 1970. */
+  readonly arrivedAtEpochMs: number;
   readonly durationMs: number;
   /** How much of that it waited for its model. */
   readonly waitedMs: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** What the engine's answer says that the prompt had; null where it does not say. */
+  readonly promptTokens: number | null;
+  /**
+   * What the engine's answer says that it has made. For a stream that does not say, the number of its events, which is
+   * about that; null for any other answer.
+   */
+  readonly outputTokens: number | null;
   /** Why it was not served. */
   readonly failure?: Failure;
 }

@@ -1,0 +1,93 @@
+/** Token counts, read from the end of an answer: engines put `usage` there, and only the end is ever looked at. */
+
+/** What an engine says that a request has cost. */
+export interface TokenCounts {
+  /** Null where the answer does not say. */
+  readonly promptTokens: number | null;
+  /** Null where the answer does not say and is no event stream. */
+  readonly outputTokens: number | null;
+}
+
+/** Nothing is known. */
+export const NO_TOKEN_COUNTS: TokenCounts = { promptTokens: null, outputTokens: null };
+
+/** `usage` stands before the last few fields of a JSON answer, and in one of the last events of a stream. */
+const TAIL_BYTES_MAX = 8 * 1024;
+
+/** How much of the text after `"usage"` is its object. */
+const USAGE_BYTES_MAX = 1024;
+
+/** One `usage` may be null where an earlier one was not; more are not tried. */
+const TRIES_MAX = 4;
+
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const USAGE = Buffer.from('"usage"');
+
+/**
+ * Keeps hold of the last three chunks, and of nothing else. A stream whose client has not asked for `usage` is counted by
+ * its events: engines send one a token, and two or three more in all, so that figure is a good guess and no measurement.
+ */
+export class UsageTail {
+  readonly #isStream: boolean;
+  #last: Buffer | null = null;
+  #secondLast: Buffer | null = null;
+  #thirdLast: Buffer | null = null;
+  #events = 0;
+
+  constructor(isStream: boolean) {
+    this.#isStream = isStream;
+  }
+
+  /** To be called with each chunk, in order. The chunk must not change afterwards. */
+  push(chunk: Buffer): void {
+    this.#thirdLast = this.#secondLast;
+    this.#secondLast = this.#last;
+    this.#last = chunk;
+    if (this.#isStream) this.#events += countEvents(chunk);
+  }
+
+  /** To be called when the answer is over. */
+  counts(): TokenCounts {
+    const found = this.#last === null ? null : (readUsage(this.#last) ?? readUsage(this.#tail()));
+    if (found !== null) return found;
+    return { promptTokens: null, outputTokens: this.#isStream ? this.#events : null };
+  }
+
+  #tail(): Buffer {
+    const chunks = [this.#thirdLast, this.#secondLast, this.#last].filter((chunk) => chunk !== null);
+    return Buffer.concat(chunks.map((chunk) => chunk.subarray(-TAIL_BYTES_MAX)));
+  }
+}
+
+/** Blank lines end events. One that is cut in the middle of its end is missed. */
+function countEvents(chunk: Buffer): number {
+  let count = 0;
+  for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, at + 1)) {
+    const next = chunk[at + 1];
+    if (next !== LINE_FEED && !(next === CARRIAGE_RETURN && chunk[at + 2] === LINE_FEED)) continue;
+    count += 1;
+    at += 1;
+  }
+  return count;
+}
+
+/** Inside of a JSON string the quotes would be escaped, so what is found is a key. */
+function readUsage(whole: Buffer): TokenCounts | null {
+  const tail = whole.subarray(-TAIL_BYTES_MAX);
+  let at = tail.length;
+  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    at = at <= 0 ? -1 : tail.lastIndexOf(USAGE, at - 1);
+    if (at === -1) return null;
+    const text = tail.subarray(at + USAGE.length, at + USAGE.length + USAGE_BYTES_MAX).toString("latin1");
+    if (!/^\s*:\s*\{/.test(text)) continue;
+    const promptTokens = numberAt(/"(?:prompt_tokens|input_tokens)"\s*:\s*(\d{1,12})\b/.exec(text));
+    const outputTokens = numberAt(/"(?:completion_tokens|output_tokens)"\s*:\s*(\d{1,12})\b/.exec(text));
+    if (promptTokens !== null || outputTokens !== null) return { promptTokens, outputTokens };
+  }
+  return null;
+}
+
+function numberAt(match: RegExpExecArray | null): number | null {
+  return match?.[1] === undefined ? null : Number(match[1]);
+}
