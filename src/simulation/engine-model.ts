@@ -9,7 +9,7 @@ export const RUNNING_MAX = 64;
 /** Longer prompts are cut to this. */
 export const PROMPT_TOKENS_MAX = 16_000;
 
-/** Longer answers are cut to this. */
+/** Longer answers are cut to this, unless a plan says otherwise. */
 export const OUTPUT_TOKENS_MAX = 2_048;
 
 /** The speed of decoding while a prompt is read, as a share of the speed without. */
@@ -22,6 +22,12 @@ export interface Job {
   state: "waiting" | "in prefill" | "decoding" | "over";
   /** Where the decode's work counter will stand when its last token is out; set once it decodes. */
   endsAtWork: number;
+}
+
+/** How fast an engine is, and after how many tokens it cuts an answer. */
+export interface EnginePace extends Pick<EngineSpeed, "itlMs" | "prefillTokensPerSecond"> {
+  /** `OUTPUT_TOKENS_MAX` unless given; ≥ 1. */
+  readonly outputTokensMax?: number;
 }
 
 /** What an engine tells. Both may send it further jobs at once. */
@@ -38,7 +44,7 @@ export interface EngineNews<J extends Job> {
  * run cost, however many tokens lie between two events.
  */
 export class EngineModel<J extends Job> {
-  readonly #speed: Pick<EngineSpeed, "itlMs" | "prefillTokensPerSecond">;
+  readonly #speed: EnginePace;
   readonly #clock: VirtualClock;
   readonly #news: EngineNews<J>;
   /** In order of arrival from `#firstWaiting` on; may hold some that are over. */
@@ -52,7 +58,7 @@ export class EngineModel<J extends Job> {
   #frozen = false;
   #next: Scheduled | null = null;
 
-  constructor(speed: Pick<EngineSpeed, "itlMs" | "prefillTokensPerSecond">, clock: VirtualClock, news: EngineNews<J>) {
+  constructor(speed: EnginePace, clock: VirtualClock, news: EngineNews<J>) {
     this.#speed = speed;
     this.#clock = clock;
     this.#news = news;
@@ -128,7 +134,7 @@ export class EngineModel<J extends Job> {
     assert(job !== null, "a prefill ended, and there was none");
     this.#advance();
     this.#inPrefill = null;
-    const tokensLeft = Math.min(job.outputTokens, OUTPUT_TOKENS_MAX) - 1;
+    const tokensLeft = Math.min(job.outputTokens, this.#speed.outputTokensMax ?? OUTPUT_TOKENS_MAX) - 1;
     if (tokensLeft > 0) {
       job.state = "decoding";
       // From 0 again whenever nobody decodes, so that the counter stays exact over days.

@@ -17,15 +17,21 @@ const request = (atMs: number, id: string, promptTokens = 100, outputTokens = 11
   return { atMs, model: id, promptTokens, outputTokens };
 };
 
-interface PlanOptions extends Partial<Plan["scheduler"]> {
+interface PlanOptions extends Partial<Plan["scheduler"]>, Pick<Plan, "outputTokensMax" | "awakeAtLeastMs"> {
   readonly models?: readonly SimulatedModel[];
   readonly minActiveMs?: number;
 }
 
 function run(arrivals: readonly Arrival[], options: PlanOptions = {}): Run {
-  const { models = [model("a"), model("b")], minActiveMs = 5000, ...rest } = options;
-  const policy = fifo({ minActiveMs });
-  return play({ models, scheduler: { policy, requestTimeoutMs: 86_400_000, drainTimeoutMs: null, ...rest }, arrivals });
+  const { models = [model("a"), model("b")], minActiveMs = 5000, outputTokensMax, awakeAtLeastMs, ...rest } = options;
+  const scheduler = { policy: fifo({ minActiveMs }), requestTimeoutMs: 86_400_000, drainTimeoutMs: null, ...rest };
+  return play({
+    models,
+    scheduler,
+    arrivals,
+    ...(outputTokensMax === undefined ? {} : { outputTokensMax }),
+    ...(awakeAtLeastMs === undefined ? {} : { awakeAtLeastMs }),
+  });
 }
 
 /** "first/over result" of each request, in ms. */
@@ -148,6 +154,19 @@ describe("a simulated run", () => {
     const aborted = run([request(0, "a", 100, 2000), request(3000, "b")], { minActiveMs: 0, drainTimeoutMs: 1000 });
     assert.deepEqual(outcomes(aborted), ["2100/4000 aborted", "7100/7200 served"]);
     assert.equal(reportOf(aborted, SETTING).aborted, 1);
+  });
+
+  it("cuts answers at 2,048 tokens, or where the plan says", () => {
+    const long = [request(0, "a", 100, 20_001)];
+    assert.deepEqual(outcomes(run(long)), [`2100/${2100 + 2047 * 10} served`]);
+    assert.deepEqual(outcomes(run(long, { outputTokensMax: 16_001 })), ["2100/162100 served"]);
+  });
+
+  it("keeps an engine awake behind a closed gate for as long as the plan says", () => {
+    // b comes at 2500, and the gate of a closes; c waits behind it, though a is awake until 7000.
+    const arrivals = [request(0, "a"), request(2500, "b"), request(3000, "a")];
+    const result = run(arrivals, { minActiveMs: 0, awakeAtLeastMs: 5000 });
+    assert.deepEqual(outcomes(result), ["2100/2200 served", "10100/10200 served", "18100/18200 served"]);
   });
 
   it("ends 30 minutes after the last arrival, and counts what has not ended as unfinished", () => {

@@ -6,7 +6,7 @@ import type { Lease, WaiterId } from "../core/lease.ts";
 import type { ModelId, ModelSpec } from "../core/model.ts";
 import { Scheduler, type SchedulerOptions } from "../core/scheduler.ts";
 import type { Arrival } from "./arrivals.ts";
-import { EngineModel, type Job } from "./engine-model.ts";
+import { EngineModel, OUTPUT_TOKENS_MAX, type Job } from "./engine-model.ts";
 import { History, type StateSpan, type SwitchSpan } from "./history.ts";
 import { VirtualClock, type Scheduled } from "./virtual-clock.ts";
 
@@ -25,6 +25,10 @@ export interface Plan {
   readonly scheduler: SchedulerOptions;
   /** In the order of their times; at least one. */
   readonly arrivals: readonly Arrival[];
+  /** Longer answers are cut to this; `OUTPUT_TOKENS_MAX` unless given. */
+  readonly outputTokensMax?: number;
+  /** An engine that is told to sleep does not begin before it has been awake so long, in ms; 0 unless given. */
+  readonly awakeAtLeastMs?: number;
 }
 
 /** What became of one request; times on the run's clock, null for what did not happen. */
@@ -79,9 +83,11 @@ interface SimulatedEngine {
   readonly model: EngineModel<Request>;
   /** Orders up to here are void: the engine was told to stop meanwhile. */
   generation: number;
+  awakeSinceMs: number;
 }
 
 class Stage {
+  readonly #plan: Plan;
   readonly #clock = new VirtualClock(null);
   readonly #requests: readonly Request[];
   readonly #engines = new Map<ModelId, SimulatedEngine>();
@@ -92,7 +98,9 @@ class Stage {
   #open: number;
   #over = false;
 
-  constructor({ models, scheduler, arrivals }: Plan) {
+  constructor(plan: Plan) {
+    const { models, scheduler, arrivals } = plan;
+    this.#plan = plan;
     this.#requests = arrivals.map((arrival) => new Request(arrival));
     this.#open = this.#requests.length;
     for (const { spec, speed } of models)
@@ -133,7 +141,8 @@ class Stage {
   }
 
   #newEngine(id: ModelId, speed: EngineSpeed): SimulatedEngine {
-    const model = new EngineModel<Request>(speed, this.#clock, {
+    const { outputTokensMax = OUTPUT_TOKENS_MAX } = this.#plan;
+    const model = new EngineModel<Request>({ ...speed, outputTokensMax }, this.#clock, {
       onFirstToken: (request) => {
         request.firstTokenAtMs = this.#clock.nowMs;
       },
@@ -142,7 +151,7 @@ class Stage {
         this.#release(request, "served");
       },
     });
-    return { id, speed, model, generation: 0 };
+    return { id, speed, model, generation: 0, awakeSinceMs: 0 };
   }
 
   #effects(): Effects {
@@ -159,11 +168,12 @@ class Stage {
           ({ speed }) => speed.wakeMs,
           (engine) => this.#up(engine),
         ),
+      // Whether something runs on it or not: it stands still, and goes on after the wake.
       sleep: (id) => {
         this.#engine(id).model.freeze();
         this.#order(
           id,
-          ({ speed }) => speed.sleepMs,
+          (engine) => this.#untilItMayLeaveMs(engine) + engine.speed.sleepMs,
           () => this.#scheduler.onAsleep(id, this.#clock.nowMs),
         );
       },
@@ -208,7 +218,12 @@ class Stage {
     });
   }
 
+  #untilItMayLeaveMs({ awakeSinceMs }: SimulatedEngine): number {
+    return Math.max(0, awakeSinceMs + (this.#plan.awakeAtLeastMs ?? 0) - this.#clock.nowMs);
+  }
+
   #up(engine: SimulatedEngine): void {
+    engine.awakeSinceMs = this.#clock.nowMs;
     engine.model.thaw();
     this.#scheduler.onAwake(engine.id, this.#clock.nowMs);
   }
