@@ -7,24 +7,45 @@ import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { coldStart } from "./cold-start.ts";
 import { endurance } from "./endurance.ts";
+import { readCommand, type BenchOptions } from "./options.ts";
+import { policies } from "./policies.ts";
+import { rate } from "./rate.ts";
 import { formatReport, holds, type Report } from "./report.ts";
 import { sideBySide } from "./side-by-side.ts";
 import { simulationSpeed } from "./simulation-speed.ts";
 import { start } from "./start.ts";
+import { starvation } from "./starvation.ts";
 import { switchOverhead } from "./switch-overhead.ts";
 
 const RESULTS = fileURLToPath(new URL("./results/", import.meta.url));
 
-const BENCHMARKS: Readonly<Record<string, () => Promise<Report>>> = {
-  "switch-overhead": switchOverhead,
-  "cold-start": coldStart,
-  "side-by-side": sideBySide,
-  endurance,
-  start,
-  "simulation-speed": simulationSpeed,
+interface Benchmark {
+  readonly run: (options: BenchOptions) => Promise<Report>;
+  /** Without these options it is left out where all are run. */
+  readonly needs?: readonly (keyof BenchOptions)[];
+}
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  "switch-overhead": { run: switchOverhead },
+  "cold-start": { run: coldStart },
+  "side-by-side": { run: sideBySide },
+  endurance: { run: endurance },
+  start: { run: start },
+  "simulation-speed": { run: simulationSpeed },
+  policies: { run: policies, needs: ["servegen", "azure"] },
+  rate: { run: rate, needs: ["servegen"] },
+  starvation: { run: starvation },
 };
 
-async function main(wanted: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
+  let command;
+  try {
+    command = readCommand(args);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    return 2;
+  }
+  const { names: wanted, options } = command;
   const unknown = wanted.filter((name) => BENCHMARKS[name] === undefined);
   if (unknown.length > 0) {
     console.error(`no such benchmark: ${unknown.join(", ")}; there are ${Object.keys(BENCHMARKS).join(", ")}`);
@@ -32,9 +53,15 @@ async function main(wanted: readonly string[]): Promise<number> {
   }
   mkdirSync(RESULTS, { recursive: true });
   let isFine = true;
-  for (const [name, run] of Object.entries(BENCHMARKS)) {
+  for (const [name, { run, needs = [] }] of Object.entries(BENCHMARKS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    isFine = (await runOne(name, run)) && isFine;
+    const lacking = needs.filter((option) => options[option] === undefined);
+    if (lacking.length === 0) {
+      isFine = (await runOne(name, () => run(options))) && isFine;
+    } else {
+      console.log(`== ${name} is left out: it needs ${lacking.map((option) => `--${option}`).join(" and ")} ==\n`);
+      isFine = wanted.length === 0 && isFine;
+    }
   }
   return isFine ? 0 : 1;
 }
