@@ -3,9 +3,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { test } from "node:test";
 import { ClientGoneError, Decoder } from "./decoder.ts";
 import { EngineDeadError } from "./engine-link.ts";
+import { SteadyTempo } from "./tempo.ts";
 
 function decoder(maxRunning = 10): Decoder {
-  return new Decoder({ maxRunning, ttftMs: 0, itlMs: 0, onStart: () => true });
+  return new Decoder({ maxRunning, tempo: new SteadyTempo({ ttftMs: 0, itlMs: 0 }), onStart: () => true });
 }
 
 const nobodyLeaves = new AbortController().signal;

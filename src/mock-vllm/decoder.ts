@@ -4,8 +4,12 @@
  *   waiting --a place is free and not paused--> running --last token--> ended
  *   waiting or running --abort, the client gone, the engine dead--> ended
  *   running --paused with "keep"--> frozen, on the same connection --resumed--> running, after a new prefill
+ *
+ * When the tokens of those that run are due is the tempo's to say.
  */
 import { EngineDeadError } from "./engine-link.ts";
+import { Job, type Ending } from "./job.ts";
+import type { Tempo } from "./tempo.ts";
 
 /** Why an answer ended. */
 export type FinishReason = "stop" | "length" | "abort";
@@ -13,13 +17,9 @@ export type FinishReason = "stop" | "length" | "abort";
 /** What happens to running requests when the scheduler is paused. */
 export type PauseMode = "abort" | "wait" | "keep";
 
-/** What ends a job before its time. */
-type Ending = "abort" | "client gone" | "engine dead";
-
 interface Options {
   readonly maxRunning: number;
-  readonly ttftMs: number;
-  readonly itlMs: number;
+  readonly tempo: Tempo;
   /** Called when a job begins to run; false if that kills the engine. */
   readonly onStart: () => boolean;
 }
@@ -29,41 +29,12 @@ export class ClientGoneError extends Error {
   override readonly name = "ClientGoneError";
 }
 
-class Job {
-  ending: Ending | undefined;
-  isRunning = false;
-  #wakeUp: (() => void) | undefined;
-
-  /** Waits until `ms` have passed or the job is poked; undefined waits for the poke alone. */
-  async rest(ms: number | undefined): Promise<void> {
-    if (this.ending !== undefined) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wakeUp = resolve;
-    const timer = ms === undefined || ms === 0 ? undefined : setTimeout(resolve, ms);
-    const immediate = ms === 0 ? setImmediate(resolve) : undefined;
-    await promise;
-    clearTimeout(timer);
-    clearImmediate(immediate);
-    this.#wakeUp = undefined;
-  }
-
-  poke(): void {
-    this.#wakeUp?.();
-  }
-
-  end(ending: Ending): void {
-    this.ending ??= ending;
-    this.poke();
-  }
-}
-
 /** Runs answers token by token, up to `maxRunning` at a time. */
 export class Decoder {
   readonly #options: Options;
   readonly #running = new Set<Job>();
   readonly #waiting: Job[] = [];
   #isPaused = false;
-  #isFrozen = false;
   #isDead = false;
   #onIdle: (() => void)[] = [];
 
@@ -85,11 +56,12 @@ export class Decoder {
 
   /**
    * Yields `count` times, once per token, in time with the engine, and returns the reason of the end: "abort" when it was
-   * paused away, else `undefined`. Throws `ClientGoneError` once `gone` is signalled, `EngineDeadError` when the engine dies.
+   * paused away, else `undefined`. `promptTokens` is how long the prompt is. Throws `ClientGoneError` once `gone` is signalled, `EngineDeadError` when the engine dies.
    */
-  async *run(count: number, gone: AbortSignal): AsyncGenerator<number, "abort" | undefined> {
+  async *run(count: number, gone: AbortSignal, promptTokens: number = 0): AsyncGenerator<number, "abort" | undefined> {
     if (this.#isDead) throw new EngineDeadError();
-    const job = new Job();
+    const { tempo } = this.#options;
+    const job = new Job(promptTokens, count);
     const onGone = (): void => job.end("client gone");
     gone.addEventListener("abort", onGone);
     if (gone.aborted) onGone();
@@ -97,10 +69,9 @@ export class Decoder {
       this.#waiting.push(job);
       this.#admit();
       while (!job.isRunning && job.ending === undefined) await job.rest(undefined);
-      await this.#restUnfrozen(job, this.#options.ttftMs);
       // One look beyond the last token, so that an answer of no tokens can be aborted too.
       for (let at = 0; at <= count; at += 1) {
-        if (at > 0 && at < count) await this.#restUnfrozen(job, this.#options.itlMs);
+        if (at < Math.max(count, 1)) await tempo.untilDue(job, at);
         if (job.ending === "abort") return "abort";
         this.#throwIfEnded(job);
         if (at < count) yield at;
@@ -119,14 +90,14 @@ export class Decoder {
     if (mode !== "keep" && this.#running.size > 0) {
       await new Promise<void>((resolve) => this.#onIdle.push(resolve));
     }
-    this.#isFrozen = mode === "keep";
+    if (mode === "keep") this.#options.tempo.freeze();
+    else this.#options.tempo.thaw();
   }
 
   /** Goes on after `pause`. */
   resume(): void {
     this.#isPaused = false;
-    this.#isFrozen = false;
-    for (const job of this.#running) job.poke();
+    this.#options.tempo.thaw();
     this.#admit();
   }
 
@@ -144,20 +115,6 @@ export class Decoder {
     }
   }
 
-  /** Rests for `ms`; a job that was frozen meanwhile rests until it may go on, and then prefills again. */
-  async #restUnfrozen(job: Job, ms: number): Promise<void> {
-    const until = performance.now() + ms;
-    let leftMs = ms;
-    do {
-      await job.rest(leftMs);
-      while (this.#isFrozen && job.ending === undefined) {
-        await job.rest(undefined);
-        if (!this.#isFrozen) await job.rest(this.#options.ttftMs);
-      }
-      leftMs = Math.max(0, until - performance.now());
-    } while (leftMs > 1 && job.ending === undefined);
-  }
-
   #throwIfEnded(job: Job): void {
     if (job.ending === "client gone") throw new ClientGoneError();
     if (job.ending === "engine dead") throw new EngineDeadError();
@@ -170,12 +127,13 @@ export class Decoder {
       if (!this.#options.onStart()) job.end("engine dead");
       job.isRunning = true;
       this.#running.add(job);
+      this.#options.tempo.join(job);
       job.poke();
     }
   }
 
   #leave(job: Job): void {
-    this.#running.delete(job);
+    if (this.#running.delete(job)) this.#options.tempo.leave(job);
     const at = this.#waiting.indexOf(job);
     if (at !== -1) this.#waiting.splice(at, 1);
     if (this.#running.size === 0) {

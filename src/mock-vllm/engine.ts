@@ -5,7 +5,7 @@ import type { PauseMode } from "./decoder.ts";
 import { EngineDeadError, EngineLink } from "./engine-link.ts";
 import type { EngineVersion } from "./engine-version.ts";
 import type { Faults } from "./faults.ts";
-import type { Pace } from "./pace.ts";
+import { tempoOf, type Pace } from "./pace.ts";
 import { parseBytes } from "./quantity.ts";
 import { createHash } from "node:crypto";
 
@@ -38,8 +38,7 @@ export class Engine {
     this.#faults = options.faults;
     this.decoder = new Decoder({
       maxRunning: options.maxNumSeqs,
-      ttftMs: options.pace.ttftMs,
-      itlMs: options.pace.itlMs,
+      tempo: tempoOf(options.pace),
       onStart: () => this.#touchMemory(),
     });
     this.link = new EngineLink(options.core, (state) => {

@@ -3,7 +3,7 @@ import { parseBytes, parseNumber } from "./quantity.ts";
 import { unreachable } from "../base/assert.ts";
 import { UsageError } from "./usage-error.ts";
 
-type Kind = "bytes" | "milliseconds" | "count" | "factor" | "text";
+type Kind = "bytes" | "milliseconds" | "count" | "factor" | "rate" | "text";
 interface Setting {
   readonly name: string;
   readonly kind: Kind;
@@ -41,6 +41,11 @@ export const settingTable = {
     about: "from the start of a request to its first token (default 30)",
   },
   itlMs: { name: "itl-ms", kind: "milliseconds", about: "between tokens (default 15)" },
+  prefillTokensPerS: {
+    name: "prefill-tokens-per-s",
+    kind: "rate",
+    about: "reads prompts one after another at this rate, and lets all that run share the engine's speed",
+  },
   deadMs: {
     name: "dead-ms",
     kind: "milliseconds",
@@ -81,6 +86,11 @@ export function readSettings(flags: ReadonlyMap<string, string>, env: NodeJS.Pro
     const source = flag === undefined ? variableOf(setting.name) : `--mock-${setting.name}`;
     values[key] = text === undefined ? undefined : readValue(setting.kind, text, source);
   }
+  if (values["prefillTokensPerS"] !== undefined && values["ttftMs"] !== undefined) {
+    throw new UsageError(
+      "--mock-prefill-tokens-per-s says when first tokens come, and --mock-ttft-ms too: leave one out",
+    );
+  }
   return values as Settings;
 }
 
@@ -93,6 +103,11 @@ function readValue(kind: Kind, text: string, source: string): string | number {
     case "milliseconds":
     case "factor":
       return parseNumber(text, source, { min: 0, max: Number.MAX_SAFE_INTEGER, whole: false });
+    case "rate": {
+      const rate = parseNumber(text, source, { min: 0, max: Number.MAX_SAFE_INTEGER, whole: false });
+      if (rate === 0) throw new UsageError(`${source}: expected a number above 0, found "${text}"`);
+      return rate;
+    }
     case "count":
       return parseNumber(text, source, { min: 1, max: Number.MAX_SAFE_INTEGER, whole: true });
     default:

@@ -86,7 +86,7 @@ async function* decode(
     seed: numberOf(wish.json, "seed"),
   });
   const struck = drawFaults(exchange);
-  const run = engine.decoder.run(count, exchange.gone);
+  const run = engine.decoder.run(count, exchange.gone, promptTokens);
   let text = "";
   let tokens = 0;
   let end = await run.next();

@@ -97,8 +97,9 @@ async function scoresOf(exchange: Exchange, query: string, texts: readonly strin
 /** One step of the engine: waits for its turn as any other request does. Aborted by a sleep, it fails as vLLM's do. */
 async function pooledStep(exchange: Exchange, texts: readonly string[]): Promise<void> {
   const { engine, meters } = exchange.services;
-  meters.onPrompt(tokensOf(texts));
-  const run = engine.decoder.run(1, exchange.gone);
+  const promptTokens = tokensOf(texts);
+  meters.onPrompt(promptTokens);
+  const run = engine.decoder.run(1, exchange.gone, promptTokens);
   const first = await run.next();
   await run.return(undefined);
   if (first.done === true) throw badRequest("The request was aborted.");
