@@ -5,9 +5,11 @@ const unitBytes: Readonly<Record<string, number>> = {
   kb: 1e3,
   mb: 1e6,
   gb: 1e9,
+  tb: 1e12,
   kib: 2 ** 10,
   mib: 2 ** 20,
   gib: 2 ** 30,
+  tib: 2 ** 40,
 };
 
 /** Reads `512B`, `64MiB`, `1.5 GB` (any case) into whole bytes; undefined for anything else and for what no number holds exactly. */
@@ -18,3 +20,16 @@ export function parseByteSize(text: string): number | undefined {
   const bytes = Math.round(Number(match[1]) * factor);
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
+
+/** Writes bytes for people, in the largest binary unit that gives at least 1, with at most one decimal: `20 GiB`, `1.5 GiB`. */
+export function formatByteSize(bytes: number): string {
+  const [unit, factor] = sizeUnits.find(([, size]) => bytes >= size) ?? (["B", 1] as const);
+  return `${Number((bytes / factor).toFixed(1))} ${unit}`;
+}
+
+const sizeUnits = [
+  ["TiB", 2 ** 40],
+  ["GiB", 2 ** 30],
+  ["MiB", 2 ** 20],
+  ["KiB", 2 ** 10],
+] as const;

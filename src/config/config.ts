@@ -1,5 +1,6 @@
 /** The configuration as the program sees it: camelCase, durations in ms, every default filled in and every path made absolute. */
 
+import type { DeviceId, Priority } from "../core/model.ts";
 import type { SleepLevel } from "../core/sleep-level.ts";
 import type { Problem } from "./problem.ts";
 
@@ -25,12 +26,26 @@ export interface Config {
   /** Largest request body that is taken. */
   readonly maxBodyBytes: number;
   readonly logLevel: LogLevel;
+  /** Absolute path of the file that requests are recorded in; null = none. */
+  readonly recordTrace: string | null;
+  /** The GPUs in ascending order of their ids, at least one; null = those that nvidia-smi shows. */
+  readonly gpus: readonly GpuBudget[] | null;
+  /** What all models together may take of the host's memory while they sleep at level 1; null = a share of what is free at the start. */
+  readonly hostMemoryForSleepBytes: number | null;
   readonly policy: PolicyConfig;
   readonly engineTimeouts: EngineTimeouts;
   /** In the order of the file (names that are whole numbers first); never empty; names and aliases are unique among each other. */
   readonly models: readonly ModelConfig[];
   /** What is allowed but probably not meant, in the order of the file. */
   readonly warnings: readonly Problem[];
+}
+
+/** One GPU. */
+export interface GpuBudget {
+  /** As nvidia-smi counts, written as a whole number: "0". */
+  readonly id: DeviceId;
+  /** What engines may use of it in all. */
+  readonly memoryBytes: number;
 }
 
 /** When to switch models. Further policies become further members of this union. */
@@ -42,8 +57,18 @@ interface CommonPolicyConfig {
   readonly requestTimeoutMs: number;
   /** Whether running requests are let to their end before their model is put to sleep. */
   readonly drainBeforeSwitch: boolean;
-  /** How long a drain may take before the rest is aborted; null = as long as it takes. */
+  /** How long a drain may take before the rest is aborted; null = as long as it takes. Null if there is a drain budget. */
   readonly drainTimeoutMs: number | null;
+  /** How long a drain may take before the rest is suspended, or aborted where the engine cannot; null = as long as it takes. */
+  readonly drainBudgetMs: number | null;
+  /** How many requests may wait for a model that says nothing else; already filled in there. */
+  readonly queueMax: number;
+  /** How many requests may wait for all models together. */
+  readonly queueTotalMax: number;
+  /** An awake model that nobody has used for this long is put to sleep; null = never. */
+  readonly idleSleepMs: number | null;
+  /** The engine of a model that nobody has used for this long is stopped; null = never. More than `idleSleepMs`. */
+  readonly idleStopMs: number | null;
   /** For models that name none; already filled in there. */
   readonly sleepLevel: SleepLevel;
 }
@@ -85,7 +110,7 @@ export interface ModelConfig {
   readonly aliases: readonly string[];
   /** The engine's loopback port; null = a free one is chosen at each start. */
   readonly port: number | null;
-  /** Ids of the GPUs it runs on, ascending as written; null = all. */
+  /** Ids of the GPUs it runs on, in the order of the file; null = chosen when the GPUs are known (`planPlacement`). */
   readonly gpus: readonly number[] | null;
   readonly sleepLevel: SleepLevel;
   /** Whether the engine is started with `--enable-sleep-mode`. */
@@ -94,6 +119,23 @@ export interface ModelConfig {
   readonly extraArgs: readonly string[];
   /** How many requests the engine runs at once, as `extraArgs` say; null if they do not. */
   readonly maxNumSeqs: number | null;
+  /** The share of each of its GPUs that the engine is told to take, as `extraArgs` say, above 0 up to 1; null if they do not. */
+  readonly gpuMemoryUtilization: number | null;
+  /** How many GPUs the engine takes at once, as `extraArgs` say; 1 if they do not. */
+  readonly parallelSize: number;
+  /** What the engine holds of each of its GPUs while it is awake, as the file says; null if it does not. */
+  readonly gpuMemoryBytes: number | null;
+  /** What it takes of the host's memory while it sleeps at level 1, as the file says; null if it does not. */
+  readonly hostMemoryBytes: number | null;
+  /** Once awake it is never made to leave. */
+  readonly pinned: boolean;
+  /** Its engine is started before anybody asks for it. */
+  readonly preload: boolean;
+  readonly priority: Priority;
+  /** Its engine can fall asleep while requests run on it, and go on with them when it wakes. */
+  readonly canSuspend: boolean;
+  /** How many requests may wait for it. */
+  readonly queueMax: number;
   /** Variables added to the engine's environment. */
   readonly env: Readonly<Record<string, string>>;
   /** How long a start may take until the engine is ready. */

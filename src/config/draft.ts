@@ -11,6 +11,8 @@ export interface Draft {
   readonly host: string | undefined;
   readonly port: number | undefined;
   readonly metricsPort: number | undefined;
+  /** Undefined if `gpus` is absent or no mapping. */
+  readonly gpus: Readonly<Record<string, unknown>> | undefined;
   /** Undefined if `policy` is absent or no mapping. */
   readonly policy: Readonly<Record<string, unknown>> | undefined;
   /** Undefined if `models` is absent or no mapping. */
@@ -26,7 +28,7 @@ export interface DraftModel {
   readonly aliases: readonly (string | undefined)[];
   readonly extraArgs: readonly (string | undefined)[];
   readonly gpus: readonly unknown[];
-  readonly envNames: readonly string[];
+  readonly env: Readonly<Record<string, unknown>>;
 }
 
 /** What a check across keys has to say about one of them. */
@@ -46,6 +48,7 @@ export function draftOf(value: unknown): Draft {
     host: textOf(file["host"]),
     port: numberOf(file["port"]),
     metricsPort: numberOf(file["metrics_port"]),
+    gpus: mappingOf(file["gpus"]),
     policy: mappingOf(file["policy"]),
     models: models && Object.entries(models).map(([name, model]) => draftModelOf(name, model)),
   };
@@ -66,7 +69,7 @@ function draftModelOf(name: string, value: unknown): DraftModel {
     aliases: listOf(model["aliases"]).map(textOf),
     extraArgs: listOf(model["extra_args"]).map(textOf),
     gpus: listOf(model["gpus"]),
-    envNames: Object.keys(mappingOf(model["env"]) ?? {}),
+    env: mappingOf(model["env"]) ?? {},
   };
 }
 

@@ -1,6 +1,7 @@
 /** What a model gives its engine beside the path: arguments, variables, GPUs. Checks what would work against llmux. */
 
 import type { Draft, DraftModel, Finding } from "./draft.ts";
+import { flagOf } from "./engine-flags.ts";
 
 /** Arguments by which an engine would listen elsewhere than llmux looks for it. */
 const listeningFlags: ReadonlyMap<string, string> = new Map([
@@ -13,19 +14,6 @@ const listeningFlags: ReadonlyMap<string, string> = new Map([
 export function engineFindings(draft: Draft): Finding[] {
   const checks = [listeningFindings, joinedFindings, servedNameFindings, gpuFindings, variableFindings];
   return (draft.models ?? []).flatMap((model) => checks.flatMap((check) => check(model)));
-}
-
-/** The flag of an argument, in the spelling with hyphens: `--served_model_name=x` is `--served-model-name`. */
-export function flagOf(argument: string): string | undefined {
-  return /^--[^=]+/.exec(argument)?.[0].replaceAll("_", "-");
-}
-
-/** The number after `--max-num-seqs`; the last one counts, as in the engine. Null if there is none that makes sense. */
-export function maxNumSeqsIn(extraArgs: readonly string[]): number | null {
-  const index = extraArgs.findLastIndex((argument) => flagOf(argument) === "--max-num-seqs");
-  if (index === -1) return null;
-  const text = /=(.*)$/s.exec(extraArgs[index] ?? "")?.[1] ?? extraArgs[index + 1] ?? "";
-  return /^[1-9]\d{0,6}$/.test(text) ? Number(text) : null;
 }
 
 function listeningFindings({ path, extraArgs }: DraftModel): Finding[] {
@@ -78,8 +66,8 @@ function gpuFindings({ path, gpus }: DraftModel): Finding[] {
   });
 }
 
-function variableFindings({ path, envNames }: DraftModel): Finding[] {
-  return envNames.flatMap((name) => {
+function variableFindings({ path, env }: DraftModel): Finding[] {
+  return Object.keys(env).flatMap((name) => {
     // Nothing but trouble comes of a key that objects have a meaning of their own for.
     if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && name !== "__proto__") return [];
     const message = `expected the name of a variable (letters, digits and _), found ${JSON.stringify(name)}`;

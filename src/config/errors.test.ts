@@ -74,7 +74,7 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
   [
     "a key like no other",
     `policy: {temperature: 1}\n${a}`,
-    "f:1:10: policy.temperature: unknown key; expected one of policy_type, request_timeout_secs, drain_before_switch, drain_timeout_secs, min_active_secs, target_wait_secs, max_wait_secs, forced_share, sleep_level",
+    "f:1:10: policy.temperature: unknown key; expected one of policy_type, request_timeout_secs, drain_before_switch, drain_timeout_secs, drain_budget_secs, min_active_secs, target_wait_secs, max_wait_secs, forced_share, max_queued, max_queued_total, idle_sleep_secs, idle_stop_secs, sleep_level",
   ],
   ["a port in quotes", `port: "3000"\n${a}`, 'f:1:7: port: expected a port between 1 and 65535, found the text "3000"'],
   ["a port of 0", `port: 0\n${a}`, "f:1:7: port: expected a port between 1 and 65535, found 0"],
@@ -152,7 +152,7 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
   [
     "an unknown policy",
     `policy: {policy_type: lifo}\n${a}`,
-    'f:1:23: policy.policy_type: expected a policy: fifo or bounded-wait, found the text "lifo"',
+    'f:1:23: policy.policy_type: expected a policy: bounded-wait or fifo, found the text "lifo"',
   ],
   [
     "a policy that is a word",

@@ -38,6 +38,11 @@ describe("a file of llmux 0.3.0", () => {
       requestTimeoutMs: 300_000,
       drainBeforeSwitch: false,
       drainTimeoutMs: null,
+      drainBudgetMs: null,
+      queueMax: 2000,
+      queueTotalMax: 10_000,
+      idleSleepMs: null,
+      idleStopMs: null,
       minActiveMs: 10_000,
       sleepLevel: 1,
     });
@@ -137,7 +142,7 @@ describe("a file that is not one of llmux 0.3.0", () => {
     );
     assert.throws(
       () => parseConfig("policy: {policy_type: batching}\nmodels: {a: {model_path: x}}", "f", {}),
-      /policy_type: expected a policy: fifo or bounded-wait/,
+      /policy_type: expected a policy: bounded-wait or fifo/,
     );
   });
 });

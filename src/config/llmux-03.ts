@@ -13,7 +13,7 @@
 
 import type { KeyPath } from "./document.ts";
 import { type Finding, mappingOf } from "./draft.ts";
-import { flagOf } from "./engine-arguments.ts";
+import { flagOf } from "./engine-flags.ts";
 
 const topKeys = new Set(["models", "policy", "port", "metrics_port", "vllm_command"]);
 const policyKeys = new Set([

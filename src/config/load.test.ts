@@ -23,11 +23,19 @@ describe("parseConfig", () => {
       shutdownTimeoutMs: 30_000,
       maxBodyBytes: 64 * 2 ** 20,
       logLevel: "info",
+      recordTrace: null,
+      gpus: null,
+      hostMemoryForSleepBytes: null,
       policy: {
         policyType: "fifo",
         requestTimeoutMs: 60_000,
         drainBeforeSwitch: true,
         drainTimeoutMs: null,
+        drainBudgetMs: null,
+        queueMax: 2000,
+        queueTotalMax: 10_000,
+        idleSleepMs: null,
+        idleStopMs: null,
         minActiveMs: 5000,
         sleepLevel: 1,
       },
@@ -40,6 +48,15 @@ describe("parseConfig", () => {
           port: null,
           gpus: null,
           maxNumSeqs: null,
+          gpuMemoryUtilization: null,
+          parallelSize: 1,
+          gpuMemoryBytes: null,
+          hostMemoryBytes: null,
+          pinned: false,
+          preload: false,
+          priority: "normal",
+          canSuspend: false,
+          queueMax: 2000,
           sleepLevel: 1,
           sleepModeFlag: true,
           extraArgs: [],
@@ -62,7 +79,14 @@ models:
     gpus: [1, 0]
     sleep_level: 2
     sleep_mode_flag: false
-    extra_args: [--max-model-len, "4096"]
+    extra_args: [--max-num-seqs, "32", --gpu-memory-utilization=0.5, -tp, 2]
+    gpu_memory: 40GiB
+    host_memory: 30 GB
+    pin: true
+    preload: false
+    priority: low
+    suspend: true
+    max_queued: 10
     env: {HF_HUB_OFFLINE: "1"}
     startup_timeout_secs: 1h30m
     simulate: {itl_ms: 12.5, prefill_tokens_per_s: 8000, sleep_s: 1.2, cold_s: 1m30s}
@@ -74,10 +98,19 @@ models:
         aliases: ["gpt-4o-mini", "org/b:latest"],
         port: 8001,
         gpus: [1, 0],
-        maxNumSeqs: null,
+        maxNumSeqs: 32,
+        gpuMemoryUtilization: 0.5,
+        parallelSize: 2,
+        gpuMemoryBytes: 40 * 2 ** 30,
+        hostMemoryBytes: 30_000_000_000,
+        pinned: true,
+        preload: false,
+        priority: "low",
+        canSuspend: true,
+        queueMax: 10,
         sleepLevel: 2,
         sleepModeFlag: false,
-        extraArgs: ["--max-model-len", "4096"],
+        extraArgs: ["--max-num-seqs", "32", "--gpu-memory-utilization=0.5", "-tp", "2"],
         env: { HF_HUB_OFFLINE: "1" },
         startupTimeoutMs: 5_400_000,
         simulate: { itlMs: 12.5, prefillTokensPerSecond: 8000, sleepMs: 1200, wakeMs: 2000, coldMs: 90_000 },
@@ -109,6 +142,33 @@ models:
     );
     assert.ok(policy.policyType === "fifo");
     assert.deepEqual([policy.requestTimeoutMs, policy.minActiveMs, policy.drainTimeoutMs], [300_000, 500, 90_000]);
+  });
+
+  it("takes every key about memory, and what is recorded", () => {
+    const config = parse(`gpus: {1: 80GiB, 0: 1.5TiB}\nhost_memory_for_sleep: 64GB\nrecord_trace: ~/t.csv\n${least}`);
+    assert.deepEqual(config.gpus, [
+      { id: "0", memoryBytes: 1.5 * 2 ** 40 },
+      { id: "1", memoryBytes: 80 * 2 ** 30 },
+    ]);
+    assert.equal(config.hostMemoryForSleepBytes, 64e9);
+    assert.equal(config.recordTrace, "/home/ada/t.csv");
+    assert.equal(parse(`record_trace: t.csv\n${least}`).recordTrace, resolve("t.csv"));
+  });
+
+  it("preloads as a model says, else what is pinned, else as the top level says", () => {
+    const keys = ["", "pin: true", "preload: true", "pin: true, preload: false", "preload: false"];
+    const models = keys.map((key, index) => `m${index}: {model_path: x, ${key}}`).join(", ");
+    const preloaded = (top: string): readonly boolean[] =>
+      parse(`${top}\nmodels: {${models}}`).models.map((model) => model.preload);
+    assert.deepEqual(preloaded("preload: false"), [false, true, true, false, false]);
+    assert.deepEqual(preloaded("preload: true"), [true, true, true, false, false]);
+  });
+
+  it("lets as many wait for a model as it says, else as the policy says", () => {
+    const config = parse(
+      "policy: {max_queued: 7, max_queued_total: 9}\nmodels: {a: {model_path: x}, b: {model_path: y, max_queued: 8}}",
+    );
+    assert.deepEqual([config.policy.queueTotalMax, ...config.models.map(({ queueMax }) => queueMax)], [9, 7, 8]);
   });
 
   it("takes sizes as numbers and texts", () => {

@@ -8,6 +8,7 @@ import { isUnresolved, keyText, nodeAt, plainValue, problemAt, readDocument, typ
 import { draftOf, type Finding, mappingOf } from "./draft.ts";
 import { engineFindings } from "./engine-arguments.ts";
 import { convertLoneVariable, type Environment, putInVariables } from "./environment.ts";
+import { gpuFindings } from "./gpu-findings.ts";
 import { exposureFindings } from "./exposure.ts";
 import { problemsOf } from "./issues.ts";
 import { type Adopted, adoptLlmux03 } from "./llmux-03.ts";
@@ -17,6 +18,7 @@ import { portFindings } from "./ports.ts";
 import { ConfigError, inFileOrder, type Problem } from "./problem.ts";
 import { resolveConfig } from "./resolve.ts";
 import { type ConfigFile, fileSchema } from "./schema.ts";
+import { visibleDevicesFindings } from "./visible-devices.ts";
 
 export type { Config } from "./config.ts";
 export { ConfigError, type Problem } from "./problem.ts";
@@ -49,9 +51,11 @@ export function parseConfig(text: string, fileName: string, env: Environment, ov
     ...adopted.findings,
     ...exposureFindings(draft),
     ...portFindings(draft),
+    ...gpuFindings(draft),
     ...policyFindings(draft),
     ...nameFindings(draft),
     ...engineFindings(draft),
+    ...visibleDevicesFindings(draft),
   ];
   const problems = [
     ...variableProblems,

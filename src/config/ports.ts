@@ -2,7 +2,8 @@
 
 import { type KeyPath, pathText } from "./document.ts";
 import type { Draft, Finding } from "./draft.ts";
-import { fileSchema, portMax } from "./schema.ts";
+import { fileSchema } from "./schema.ts";
+import { portMax } from "./schema-values.ts";
 
 /** Checks that no port is used twice; defaults count too. */
 export function portFindings(draft: Draft): Finding[] {

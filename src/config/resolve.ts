@@ -2,11 +2,12 @@
 
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import type { Config, EngineSpeed, ModelConfig, PolicyConfig } from "./config.ts";
-import { maxNumSeqsIn } from "./engine-arguments.ts";
+import type { Config, EngineSpeed, GpuBudget, ModelConfig, PolicyConfig } from "./config.ts";
+import { gpuMemoryUtilizationIn, maxNumSeqsIn, parallelSizeIn } from "./engine-flags.ts";
 import type { Environment } from "./environment.ts";
 import type { Problem } from "./problem.ts";
 import type { ConfigFile } from "./schema.ts";
+import { gpusInVariables } from "./visible-devices.ts";
 
 /** Makes the program's configuration from a checked file. `env` tells the home directory (`HOME`). */
 export function resolveConfig(file: ConfigFile, env: Environment, warnings: readonly Problem[]): Config {
@@ -21,6 +22,9 @@ export function resolveConfig(file: ConfigFile, env: Environment, warnings: read
     shutdownTimeoutMs: file.shutdown_timeout_secs,
     maxBodyBytes: file.max_body_bytes,
     logLevel: file.log_level,
+    recordTrace: file.record_trace === null ? null : absolutePath(file.record_trace, env),
+    gpus: file.gpus === null ? null : resolveGpus(file.gpus),
+    hostMemoryForSleepBytes: file.host_memory_for_sleep,
     policy,
     engineTimeouts: {
       sleepTimeoutMs: file.engine_timeouts.sleep_timeout_secs,
@@ -28,7 +32,7 @@ export function resolveConfig(file: ConfigFile, env: Environment, warnings: read
       reloadTimeoutMs: file.engine_timeouts.reload_timeout_secs,
       stopGraceMs: file.engine_timeouts.stop_grace_secs,
     },
-    models: Object.entries(file.models).map(([name, model]) => resolveModel(name, model, policy)),
+    models: Object.entries(file.models).map(([name, model]) => resolveModel(name, model, policy, file.preload)),
     warnings,
   };
 }
@@ -38,6 +42,11 @@ function resolvePolicy(file: ConfigFile["policy"]): PolicyConfig {
     requestTimeoutMs: file.request_timeout_secs,
     drainBeforeSwitch: file.drain_before_switch,
     drainTimeoutMs: file.drain_timeout_secs,
+    drainBudgetMs: file.drain_budget_secs,
+    queueMax: file.max_queued,
+    queueTotalMax: file.max_queued_total,
+    idleSleepMs: file.idle_sleep_secs,
+    idleStopMs: file.idle_stop_secs,
     sleepLevel: file.sleep_level,
   };
   if (file.policy_type === "fifo") return { policyType: "fifo", ...common, minActiveMs: file.min_active_secs };
@@ -50,17 +59,38 @@ function resolvePolicy(file: ConfigFile["policy"]): PolicyConfig {
   };
 }
 
-function resolveModel(name: string, model: ConfigFile["models"][string], policy: PolicyConfig): ModelConfig {
+/** In ascending order, whatever the order of the file is. */
+function resolveGpus(gpus: NonNullable<ConfigFile["gpus"]>): readonly GpuBudget[] {
+  return Object.entries(gpus)
+    .map(([id, memoryBytes]) => ({ id, memoryBytes }))
+    .toSorted((a, b) => Number(a.id) - Number(b.id));
+}
+
+function resolveModel(
+  name: string,
+  model: ConfigFile["models"][string],
+  policy: PolicyConfig,
+  preload: boolean,
+): ModelConfig {
   return {
     name,
     modelPath: model.model_path,
     aliases: model.aliases,
     port: model.port ?? null,
-    gpus: model.gpus,
+    gpus: model.gpus ?? gpusInVariables(model.env),
     sleepLevel: model.sleep_level ?? policy.sleepLevel,
     sleepModeFlag: model.sleep_mode_flag,
     extraArgs: model.extra_args,
     maxNumSeqs: maxNumSeqsIn(model.extra_args),
+    gpuMemoryUtilization: gpuMemoryUtilizationIn(model.extra_args),
+    parallelSize: parallelSizeIn(model.extra_args),
+    gpuMemoryBytes: model.gpu_memory,
+    hostMemoryBytes: model.host_memory,
+    pinned: model.pin,
+    preload: model.preload ?? (model.pin || preload),
+    priority: model.priority,
+    canSuspend: model.suspend,
+    queueMax: model.max_queued ?? policy.queueMax,
     env: model.env,
     startupTimeoutMs: model.startup_timeout_secs,
     simulate: model.simulate === undefined ? null : resolveSpeed(model.simulate),

@@ -35,6 +35,9 @@ describe("the JSON Schema", () => {
       "models.*.model_path",
       "models.*.port",
       "models.*.sleep_level",
+      // What they are unless they are written is said elsewhere in the file.
+      "models.*.preload",
+      "models.*.max_queued",
       "models.*.simulate",
       "models.*.simulate.itl_ms",
       "models.*.simulate.prefill_tokens_per_s",
