@@ -7,6 +7,16 @@ export type FailureCode =
   | "model_not_found"
   | "route_not_found"
   | "method_not_allowed"
+  /** No key, or one that is none of the configured ones. */
+  | "invalid_api_key"
+  /** The key may not use this model. */
+  | "model_not_allowed"
+  /** The key has made as many requests as it may in this time. */
+  | "rate_limit_exceeded"
+  /** The key has as many requests in progress as it may. */
+  | "too_many_in_flight"
+  /** There are as many connections as llmux takes. */
+  | "too_many_connections"
   | "queue_timeout"
   /** Too many requests wait already. */
   | "queue_full"

@@ -96,6 +96,7 @@ export function accessEvent(record: AccessRecord): LogEvent {
     method: record.method,
     route: record.route,
     model: record.model,
+    ...(record.key === undefined ? {} : { client: record.key }),
     status: record.status,
     duration_ms: rounded(record.durationMs),
     waited_ms: rounded(record.waitedMs),

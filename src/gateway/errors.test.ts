@@ -9,6 +9,11 @@ const STATUSES: Readonly<Record<FailureCode, number>> = {
   route_not_found: 404,
   method_not_allowed: 405,
   body_too_large: 413,
+  invalid_api_key: 401,
+  model_not_allowed: 403,
+  rate_limit_exceeded: 429,
+  too_many_in_flight: 429,
+  too_many_connections: 503,
   queue_timeout: 504,
   queue_full: 429,
   wait_too_long: 503,
@@ -34,7 +39,7 @@ for (const [code, status] of Object.entries(STATUSES)) {
     assert.equal(error.message, "why");
     assert.equal(error.code, code);
     assert.equal(typeof error.type, "string");
-    assert.equal(error.param, code === "model_not_found" ? "model" : null);
+    assert.equal(error.param, code === "model_not_found" || code === "model_not_allowed" ? "model" : null);
     assert.equal(openai.headers.includes("retry-after"), status === 503 || status === 429);
     const anthropic = errorAnswer(reason, "anthropic", "r1");
     assert.equal(anthropic.status, status);

@@ -21,6 +21,12 @@ interface Row {
 }
 
 const BAD_REQUEST = { status: 400, openai: "invalid_request_error", anthropic: "invalid_request_error" } as const;
+const RATE_LIMIT = {
+  status: 429,
+  openai: "rate_limit_error",
+  anthropic: "rate_limit_error",
+  retryAfterMs: 1_000,
+} as const;
 const NOT_READY = { status: 503, openai: "server_error", anthropic: "api_error", retryAfterMs: 1_000 } as const;
 const ENGINE_BROKE = { status: 502, openai: "server_error", anthropic: "api_error" } as const;
 
@@ -29,10 +35,15 @@ const ROWS: Readonly<Record<FailureCode, Row>> = {
   model_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
   route_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
   method_not_allowed: { ...BAD_REQUEST, status: 405 },
+  invalid_api_key: { status: 401, openai: "authentication_error", anthropic: "authentication_error" },
+  model_not_allowed: { status: 403, openai: "permission_error", anthropic: "permission_error" },
+  rate_limit_exceeded: RATE_LIMIT,
+  too_many_in_flight: RATE_LIMIT,
+  too_many_connections: NOT_READY,
   body_too_large: { ...BAD_REQUEST, status: 413, anthropic: "request_too_large" },
   queue_timeout: { status: 504, openai: "timeout", anthropic: "timeout_error" },
   // Like a provider's rate limit: the one who asks too often is told so, and clients wait before they ask again.
-  queue_full: { status: 429, openai: "rate_limit_error", anthropic: "rate_limit_error", retryAfterMs: 1_000 },
+  queue_full: RATE_LIMIT,
   wait_too_long: NOT_READY,
   start_failed: NOT_READY,
   wake_failed: NOT_READY,
@@ -71,7 +82,7 @@ export function errorBody(failure: Failure, dialect: Dialect, requestId: string)
   if (dialect === "anthropic") {
     return JSON.stringify({ type: "error", error: { type: row.anthropic, message }, request_id: requestId });
   }
-  const param = code === "model_not_found" ? "model" : null;
+  const param = code === "model_not_found" || code === "model_not_allowed" ? "model" : null;
   return JSON.stringify({ error: { message, type: row.openai, param, code } });
 }
 

@@ -2,12 +2,17 @@
 import type { IncomingMessage } from "node:http";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Doorkeeper } from "./doorkeeper.ts";
 import type { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import type { ListingSource } from "./listing.ts";
+import type { Models } from "./models.ts";
 
 /** Made once by the server, handed to each exchange. */
 export interface ExchangeHouse extends ListingSource {
+  readonly doorkeeper: Doorkeeper;
+  /** All that there are, whoever asks. */
+  readonly models: Models;
   readonly desk: LeaseDesk;
   readonly clock: Clock;
   readonly bodyBytesMax: number;

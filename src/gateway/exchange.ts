@@ -8,6 +8,7 @@ import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
 import { readBody, type BodyReader } from "./body.ts";
 import { breakOff } from "./break-off.ts";
+import { notAllowed, type Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
 import { errorEvent } from "./event-stream.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
@@ -15,6 +16,7 @@ import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
 import { ownAnswer } from "./listing.ts";
 import { readModelName } from "./model-name.ts";
+import type { GatewayModel } from "./models.ts";
 import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
 import { Retries, type NextTry } from "./retries.ts";
 import { readPriority } from "./priority.ts";
@@ -57,6 +59,9 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   readonly #arrivedAtEpochMs: number;
   readonly #retries = new Retries();
   #dialect: Dialect = "openai";
+  #guest: Guest | null = null;
+  /** Whether the guest's request counts, and is still to be taken from the count. */
+  #hasEntered = false;
   #route: Route | null = null;
   /** With the client's query. */
   #enginePath = "";
@@ -104,6 +109,11 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     this.#dialect = dialectOf(path);
     if (!this.#headers.hasHost && httpVersion === "1.1") return this.#refuse("The request has no Host header.");
     const route = findRoute(path);
+    if (route?.answerer !== "health") {
+      this.#guest = this.#house.doorkeeper.letIn(this.#headers);
+      // Also where there is nothing: what there is here is no business of those outside.
+      if (this.#guest === null) return this.#turnAway();
+    }
     if (route === null) {
       return this.#fail(failure("route_not_found", `There is no ${method} ${path.slice(0, PATH_SHOWN_MAX)} here.`));
     }
@@ -113,11 +123,18 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       return this.#fail(failure("method_not_allowed", message), ["allow", route.methods.join(", ")]);
     }
     if (route.answerer !== "engine") {
-      const answer = ownAnswer(this.#house, route.answerer, path);
+      const answer = ownAnswer(this.#house, route.answerer, path, this.#guest?.models ?? this.#house.models);
       return "code" in answer ? this.#fail(answer) : this.#reply(answer, { status: answer.status, outcome: "served" });
     }
+    const refusal = this.#guest?.enter() ?? null;
+    if (refusal !== null) return this.#fail(refusal);
+    this.#hasEntered = true;
     this.#enginePath = route.path + query;
     this.#takeBody();
+  }
+
+  #turnAway(): void {
+    this.#fail(this.#house.doorkeeper.refusal(this.#headers), ["www-authenticate", "Bearer"]);
   }
 
   #takeBody(): void {
@@ -144,12 +161,20 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       this.#bytesIn = body.length;
       const name = this.#headers.modelOverride ?? readModelName(body);
       if (typeof name !== "string") return this.#fail(name);
-      const model = this.#house.models.find(name);
-      if (model === null) return this.#fail(this.#house.models.notFound(name));
+      const model = this.#findModel(name);
+      if ("code" in model) return this.#fail(model);
       const { forward: headers, requestId } = this.#headers;
       this.#forEngine = { model: model.id, path: this.#enginePath, headers, body, requestId };
       this.#ask(this.#forEngine);
     });
+  }
+
+  #findModel(name: string): GatewayModel | Failure {
+    const models = this.#guest?.models ?? this.#house.models;
+    const model = models.find(name);
+    if (model !== null) return model;
+    const forbidden = this.#house.models.find(name);
+    return forbidden === null ? models.notFound(name) : notAllowed(forbidden.id);
   }
 
   // ── the lease ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -308,6 +333,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       this.#attempt?.cancel();
       this.#release(result.outcome === "refused" ? "failed" : result.outcome);
     } finally {
+      if (this.#hasEntered) this.#guest?.leave();
+      this.#hasEntered = false;
       this.#house.onEnded(this, this.#accessRecord(result));
     }
   }
@@ -320,6 +347,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   }
 
   #accessRecord({ status, outcome, failure: reason }: Result): AccessRecord {
+    const guestName = this.#guest?.name ?? null;
     return {
       requestId: this.#headers.requestId,
       method: this.#request.method ?? "",
@@ -333,6 +361,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       bytesIn: this.#bytesIn,
       bytesOut: this.#ownBytesOut + (this.#attempt?.bytesOut ?? 0),
       ...(this.#attempt?.tokenCounts() ?? NO_TOKEN_COUNTS),
+      ...(guestName === null ? {} : { key: guestName }),
       ...(reason === undefined ? {} : { failure: reason }),
     };
   }

@@ -56,7 +56,27 @@ test("A request's headers are sorted into what goes on, what stays, and what is 
     priority: "low",
     isChunked: true,
     hasHost: true,
+    bearer: "x",
+    apiKey: null,
   });
+});
+
+test("A key is read from where clients put it, the first one of each, and none of them is forwarded", () => {
+  for (const [raw, bearer, apiKey] of [
+    [["authorization", "Bearer k"], "k", null],
+    [["Authorization", "bearer   k  "], "k", null],
+    [["authorization", "Basic k"], null, null],
+    [["authorization", "Bearer "], null, null],
+    [["authorization", "Bearer two words"], null, null],
+    [["authorization", "k"], null, null],
+    [["X-Api-Key", "k"], null, "k"],
+    [["x-api-key", "k", "x-api-key", "l", "authorization", "Bearer m", "authorization", "Bearer n"], "m", "k"],
+    [["api-key", "k"], null, null],
+  ] as const) {
+    const headers = readRequestHeaders([...raw, "x-request-id", "id"]);
+    assert.deepEqual([headers.bearer, headers.apiKey], [bearer, apiKey]);
+    assert.deepEqual(headers.forward, ["x-request-id", "id"]);
+  }
 });
 
 test("Headers named by Connection go no further, except those that say what the body is", () => {

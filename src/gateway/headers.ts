@@ -2,9 +2,10 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { PRIORITY_HEADER } from "./priority.ts";
+import type { Credentials } from "./doorkeeper.ts";
 
 /** What the gateway takes from a request's headers. */
-export interface RequestHeaders {
+export interface RequestHeaders extends Credentials {
   /** Names and values, flat, for the engine. */
   readonly forward: string[];
   /** The client's own id of the request, or one made here. */
@@ -40,14 +41,19 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   "expect",
-  "authorization",
-  "x-api-key",
+  // The two that are read here never get as far as this list; these are what others call them.
   "api-key",
+  "x-goog-api-key",
+  "x-auth-token",
+  "x-access-token",
+  "x-forwarded-access-token",
   "cookie",
 ]);
 
 /** An id goes into logs and comes back in a header: printable ASCII without blanks, and not endless. */
 const REQUEST_ID = /^[!-~]{1,128}$/;
+
+const BEARER = /^bearer +(\S+) *$/i;
 
 /**
  * Reads the headers of a request, given as names and values, flat, in one pass. What is read here is not forwarded, but for those that
@@ -62,6 +68,8 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
   let contentType: string | null = null;
   let priority: string | null = null;
   let connection = "";
+  let bearer: string | null = null;
+  let apiKey: string | null = null;
   let isChunked = false;
   let hasHost = false;
   for (let index = 0; index + 1 < raw.length; index += 2) {
@@ -73,6 +81,8 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
     else if (name === "content-length") contentLength = Number(value);
     else if (name === "transfer-encoding") isChunked = true;
     else if (name === "host") hasHost = true;
+    else if (name === "authorization") bearer ??= BEARER.exec(value)?.[1] ?? null;
+    else if (name === "x-api-key") apiKey ??= value;
     else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
     else if (!NOT_FORWARDED.has(name)) {
       if (name === "content-type") contentType = contentType === null ? value : `${contentType}, ${value}`;
@@ -93,6 +103,8 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
     contentEncoding,
     contentType,
     priority,
+    bearer,
+    apiKey,
   };
 }
 

@@ -9,23 +9,23 @@ import { ONE_MODEL_PATH } from "./routes.ts";
 
 /** What the answers are made of. */
 export interface ListingSource {
-  readonly models: Models;
   readonly snapshot: () => Snapshot;
   /** When this process began, in s since 1970: OpenAI's `created`, which must not change from one listing to the next. */
   readonly createdAtEpochS: number;
 }
 
-/** Answers a request for `path`, one of the routes that `answerer` has. */
+/** Answers a request for `path`, one of the routes that `answerer` has, to one who may use `models`. */
 export function ownAnswer(
   source: ListingSource,
   answerer: Exclude<Answerer, "engine">,
   path: string,
+  models: Models,
 ): OwnAnswer | Failure {
   switch (answerer) {
     case "model list":
-      return json({ object: "list", data: listModels(source, source.models.all) });
+      return json({ object: "list", data: listModels(source, models.all) });
     case "one model":
-      return oneModel(source, path.slice(ONE_MODEL_PATH.length));
+      return oneModel(source, path.slice(ONE_MODEL_PATH.length), models);
     case "health":
       return source.snapshot().phase === "running" ? json({ status: "ok" }) : SHUTTING_DOWN;
     case "about":
@@ -36,10 +36,10 @@ export function ownAnswer(
 }
 
 /** Ids may contain slashes, and clients send them as they are or percent-encoded. */
-function oneModel(source: ListingSource, encodedName: string): OwnAnswer | Failure {
+function oneModel(source: ListingSource, encodedName: string, models: Models): OwnAnswer | Failure {
   const name = decode(encodedName);
-  const model = source.models.find(name);
-  return model === null ? source.models.notFound(name) : json(listModels(source, [model])[0]);
+  const model = models.find(name);
+  return model === null ? models.notFound(name) : json(listModels(source, [model])[0]);
 }
 
 function listModels(source: ListingSource, models: readonly GatewayModel[]): object[] {

@@ -8,6 +8,7 @@ import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 
 import { answerClientError } from "./client-error.ts";
+import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
 import { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
@@ -16,6 +17,8 @@ import { Models, type GatewayModel } from "./models.ts";
 /** What a gateway is made of. */
 export interface GatewayOptions {
   readonly models: readonly GatewayModel[];
+  /** Who may come in; without any, everybody may. */
+  readonly apiKeys?: readonly ApiKey[];
   readonly desk: LeaseDesk;
   readonly clock: Clock;
   readonly snapshot: () => Snapshot;
@@ -89,14 +92,16 @@ class HttpGateway implements Gateway {
 
   constructor(options: GatewayOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { clock, models, apiKeys = [] } = options;
     this.#house = {
-      models: new Models(options.models),
+      doorkeeper: new Doorkeeper(apiKeys, models, clock),
+      models: new Models(models),
       desk: options.desk,
-      clock: options.clock,
+      clock,
       snapshot: options.snapshot,
       bodyBytesMax: options.bodyBytesMax,
       crashNoticeMs: limits.crashNoticeMs,
-      createdAtEpochS: Math.floor(options.clock.epochMs() / 1_000),
+      createdAtEpochS: Math.floor(clock.epochMs() / 1_000),
       onBug: options.onBug,
       onEnded: (exchange, record) => this.#onEnded(exchange, () => options.onAccess(record)),
       brokenRequestStatus: (request) => this.#broken.get(request.socket),

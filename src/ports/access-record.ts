@@ -16,6 +16,8 @@ export interface AccessRecord {
   readonly route: string | null;
   /** Null where the request named none of the configured models. */
   readonly model: ModelId | null;
+  /** The name of the API key that let it in, where one is asked for. */
+  readonly key?: string;
   /** The HTTP status that was sent; 499 if the client left before one was. */
   readonly status: number;
   readonly outcome: AccessOutcome;

@@ -9,6 +9,7 @@ import { Scheduler } from "../../core/scheduler.ts";
 import type { AccessRecord } from "../../ports/access-record.ts";
 import type { Clock } from "../../ports/clock.ts";
 
+import type { ApiKey } from "../doorkeeper.ts";
 import { LeaseDesk } from "../lease-desk.ts";
 import { createGateway, type Gateway, type GatewayLimits } from "../server.ts";
 import { FakeEngine } from "./fake-engine.ts";
@@ -30,6 +31,9 @@ export interface StageOptions {
   readonly minActiveMs?: number;
   readonly bodyBytesMax?: number;
   readonly limits?: Partial<GatewayLimits>;
+  readonly apiKeys?: readonly ApiKey[];
+  /** The clock of the gateway. */
+  readonly clock?: Clock;
   /** What happens when an engine is to be started or woken; by default it comes up. */
   readonly onBringUp?: (stage: Stage, model: string) => void;
 }
@@ -72,7 +76,8 @@ export class Stage {
     this.gateway = createGateway({
       models: MODELS,
       desk: this.desk,
-      clock: realClock,
+      clock: options.clock ?? realClock,
+      apiKeys: options.apiKeys ?? [],
       snapshot: () => this.scheduler.snapshot(),
       bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
       onAccess: (record) => this.access.push(record),

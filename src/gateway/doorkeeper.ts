@@ -1,0 +1,109 @@
+/** Who may come in: API keys, the models that each may use, and how much at once. */
+import { KeyLookup } from "../base/api-key.ts";
+import { failure, type Failure } from "../base/failure.ts";
+import type { ModelId } from "../core/model.ts";
+import type { Clock } from "../ports/clock.ts";
+import { Models, type GatewayModel } from "./models.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+/** A configured key. */
+export interface ApiKey {
+  /** For the log; clients do not see it. */
+  readonly name: string;
+  /** As `hashOfKey` makes it. */
+  readonly hash: string;
+  /** The models that it may use; null: all. */
+  readonly models: readonly ModelId[] | null;
+  /** How many requests it may make a minute, ≥ 1; null: any number. */
+  readonly requestsPerMinute: number | null;
+  /** How many of its requests may be in progress, those that wait for their model included, ≥ 1; null: any number. */
+  readonly inFlightMax: number | null;
+}
+
+/** What a request shows of who it is from. Either may be wrong where both are there: clients send both, with one of them set. */
+export interface Credentials {
+  /** From `Authorization: Bearer`. */
+  readonly bearer: string | null;
+  /** From `x-api-key`. */
+  readonly apiKey: string | null;
+}
+
+/** Whoever has come in. */
+export interface Guest {
+  /** The name of the key; null where none is asked for. */
+  readonly name: string | null;
+  /** Those that the guest may use. */
+  readonly models: Models;
+  /** Counts a request. Null, and then `leave` must follow once; or why it is refused, and then nothing was counted. */
+  enter(): Failure | null;
+  /** A request that was let in is over. */
+  leave(): void;
+}
+
+/** Without keys, everybody comes in and may do everything. */
+export class Doorkeeper {
+  readonly #guests: KeyLookup<Guest> | null;
+  readonly #anybody: Guest;
+
+  constructor(keys: readonly ApiKey[], models: readonly GatewayModel[], clock: Clock) {
+    this.#anybody = { name: null, models: new Models(models), enter: () => null, leave() {} };
+    this.#guests =
+      keys.length === 0 ? null : new KeyLookup(keys.map((key) => [key.hash, new KeyHolder(key, models, clock)]));
+  }
+
+  /** Null for whoever has to stay outside. */
+  letIn({ bearer, apiKey }: Credentials): Guest | null {
+    if (this.#guests === null) return this.#anybody;
+    return (bearer === null ? null : this.#guests.find(bearer)) ?? (apiKey === null ? null : this.#guests.find(apiKey));
+  }
+
+  /** What to tell whoever has to stay outside. Nothing of what he has shown is repeated. */
+  refusal({ bearer, apiKey }: Credentials): Failure {
+    const how = "Send a key as `Authorization: Bearer KEY` or as `x-api-key: KEY`.";
+    const what =
+      bearer === null && apiKey === null ? `There is no API key in this request. ${how}` : "This API key is not valid.";
+    return failure("invalid_api_key", what);
+  }
+}
+
+/** What to tell a guest who asks for a model that there is, but not for him. */
+export function notAllowed(model: ModelId): Failure {
+  return failure("model_not_allowed", `This API key may not use the model \`${model}\`.`);
+}
+
+/** One key and what is going on under it. */
+class KeyHolder implements Guest {
+  readonly name: string;
+  readonly models: Models;
+  readonly #inFlightMax: number;
+  readonly #bucket: TokenBucket | null;
+  readonly #clock: Clock;
+  #inFlight = 0;
+
+  constructor(key: ApiKey, models: readonly GatewayModel[], clock: Clock) {
+    this.name = key.name;
+    this.models = new Models(key.models === null ? models : models.filter(({ id }) => key.models?.includes(id)));
+    this.#inFlightMax = key.inFlightMax ?? Infinity;
+    this.#bucket =
+      key.requestsPerMinute === null ? null : new TokenBucket(key.requestsPerMinute, 60_000, clock.nowMs());
+    this.#clock = clock;
+  }
+
+  enter(): Failure | null {
+    if (this.#inFlight >= this.#inFlightMax) {
+      const message = `This API key may have ${this.#inFlightMax} requests in progress, and has them.`;
+      return failure("too_many_in_flight", message);
+    }
+    const retryAfterMs = this.#bucket?.take(this.#clock.nowMs()) ?? 0;
+    if (retryAfterMs > 0) {
+      const message = `This API key may make ${this.#bucket?.capacity} requests a minute, and has made them.`;
+      return failure("rate_limit_exceeded", message, { retryAfterMs });
+    }
+    this.#inFlight += 1;
+    return null;
+  }
+
+  leave(): void {
+    this.#inFlight -= 1;
+  }
+}
