@@ -17,6 +17,8 @@ export type FailureCode =
   | "too_many_in_flight"
   /** There are as many connections as llmux takes. */
   | "too_many_connections"
+  /** The client has stopped reading its answer. */
+  | "client_stalled"
   | "queue_timeout"
   /** Too many requests wait already. */
   | "queue_full"

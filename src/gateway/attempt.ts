@@ -18,8 +18,10 @@ export interface EngineRequest {
   readonly requestId: string;
 }
 
-/** Who sends it. Neither is called after `cancel`. */
+/** Who sends it. None of these is called after `cancel`. */
 export interface AttemptOwner {
+  /** A chunk has gone to the client that it has no room for; the engine is not read until it has. */
+  onBlocked(): void;
   /** The engine's answer is complete and its last byte is written to the client's response, which is ended. */
   onAnswered(attempt: Attempt): void;
   /** The engine did not answer to the end. Never called from within `send`, nor from within an effect of the scheduler. */
@@ -206,6 +208,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #pause(controller: Dispatcher.DispatchController): void {
     controller.pause();
+    this.#owner.onBlocked();
     if (this.#listensForDrain) return;
     this.#listensForDrain = true;
     this.#response.on("drain", () => {

@@ -1,5 +1,6 @@
 /** Ends an answer that has begun and cannot be completed, so that no client takes it for complete. */
 import type { ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
 import type { Clock } from "../ports/clock.ts";
 
 /** How long a client may take to read its last event before the connection goes all the same. */
@@ -29,5 +30,7 @@ export function breakOff(answer: BrokenAnswer, clock: Clock): void {
  */
 function destroyAbruptly({ response, hasLength }: BrokenAnswer): void {
   if (hasLength || response.chunkedEncoding || response.socket === null) response.destroy();
+  // TLS has a word for the end, which is not said here: its absence is the cut.
+  else if (response.socket instanceof TLSSocket) response.socket.destroy();
   else response.socket.resetAndDestroy();
 }

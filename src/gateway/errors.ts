@@ -40,6 +40,8 @@ const ROWS: Readonly<Record<FailureCode, Row>> = {
   rate_limit_exceeded: RATE_LIMIT,
   too_many_in_flight: RATE_LIMIT,
   too_many_connections: NOT_READY,
+  // Only the log ever sees it.
+  client_stalled: { ...BAD_REQUEST, status: 408 },
   body_too_large: { ...BAD_REQUEST, status: 413, anthropic: "request_too_large" },
   queue_timeout: { status: 504, openai: "timeout", anthropic: "timeout_error" },
   // Like a provider's rate limit: the one who asks too often is told so, and clients wait before they ask again.

@@ -18,9 +18,13 @@ export interface ExchangeHouse extends ListingSource {
   readonly bodyBytesMax: number;
   /** How long a request waits to hear that the engine which it could not reach has crashed. */
   readonly crashNoticeMs: number;
+  /** How long a client may read nothing of its answer. */
+  readonly stallTimeoutMs: number;
   readonly onBug: (error: unknown) => void;
   /** Called once, last of all. */
   readonly onEnded: (exchange: Exchange, record: AccessRecord) => void;
+  /** Whether its connection is one too many. */
+  readonly isSurplus: (request: IncomingMessage) => boolean;
   /** The status that the client got when its request turned out broken half-way; undefined if nothing was sent. */
   readonly brokenRequestStatus: (request: IncomingMessage) => number | undefined;
 }

@@ -1,5 +1,6 @@
 /** One request of a client, from its headers to the end of its answer. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { formatDuration } from "../base/duration.ts";
 import { describeError, failure, type Failure } from "../base/failure.ts";
 import type { LeaseOutcome } from "../core/lease.ts";
 import type { Priority } from "../core/model.ts";
@@ -20,6 +21,7 @@ import type { GatewayModel } from "./models.ts";
 import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
 import { Retries, type NextTry } from "./retries.ts";
 import { readPriority } from "./priority.ts";
+import { StallWatch } from "./stall-watch.ts";
 import { dialectOf, findRoute, splitTarget, type Dialect, type Route } from "./routes.ts";
 import { NO_TOKEN_COUNTS } from "./usage-tail.ts";
 
@@ -38,6 +40,11 @@ const FINAL_REVOCATIONS: ReadonlySet<Failure["code"]> = new Set([
   "shutting_down",
   "stopped_by_operator",
 ]);
+
+const TOO_MANY_CONNECTIONS = failure(
+  "too_many_connections",
+  "llmux has as many connections as it takes (max_connections).",
+);
 
 /** Of a request whose client left; nobody ever sees it. */
 const CLIENT_LEFT_STATUS = 499;
@@ -72,6 +79,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   #attempt: Attempt | null = null;
   #crashNotice: TimerHandle | null = null;
   #result: Result | null = null;
+  #stallWatch: StallWatch | null = null;
   #waitedMs = 0;
   /** Since when it waits, for one that will not be let in; the wait of one that was is told by its lease. */
   #waitsSinceMs: number | null = null;
@@ -110,6 +118,10 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     if (!this.#headers.hasHost && httpVersion === "1.1") return this.#refuse("The request has no Host header.");
     const route = findRoute(path);
     if (route?.answerer !== "health") {
+      if (this.#house.isSurplus(this.#request)) {
+        this.closeAfterwards();
+        return this.#fail(TOO_MANY_CONNECTIONS);
+      }
       this.#guest = this.#house.doorkeeper.letIn(this.#headers);
       // Also where there is nothing: what there is here is no business of those outside.
       if (this.#guest === null) return this.#turnAway();
@@ -236,10 +248,40 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     this.#attempt.send(connection);
   }
 
+  onBlocked(): void {
+    this.#watch().onBlocked();
+  }
+
+  /** Everything is written; most of the time it is also sent by now. */
+  #watchEnd(): void {
+    this.#stallWatch?.cancel();
+    const { socket, closed } = this.#response;
+    if (closed) return;
+    // The answer to an earlier request of the same connection has the turn. This one's bytes go out right after the event.
+    if (socket === null) this.#response.once("socket", () => queueMicrotask(() => this.#watchEnd()));
+    else if (socket.writableLength > 0) this.#watch().onEnded();
+  }
+
+  #watch(): StallWatch {
+    const { clock, stallTimeoutMs: timeoutMs } = this.#house;
+    const onStalled = (): void => this.#guard(() => this.#onStalled());
+    this.#stallWatch ??= new StallWatch({ response: this.#response, clock, timeoutMs, onStalled });
+    return this.#stallWatch;
+  }
+
+  /** What is still to be sent will never be read, so nothing more is said. */
+  #onStalled(): void {
+    const message = `The client has read nothing for ${formatDuration(this.#house.stallTimeoutMs)} (client_stall_secs).`;
+    const reason = failure("client_stalled", message);
+    this.#result = { status: CLIENT_LEFT_STATUS, outcome: "abandoned", failure: reason, isFinal: true };
+    this.#response.destroy();
+  }
+
   onAnswered(attempt: Attempt): void {
     const { status } = attempt;
     const outcome = status < 500 ? "served" : "failed";
     this.#result = { status, outcome };
+    this.#watchEnd();
     // It is queued behind the answer to an earlier request of the same connection. That one may be waiting for this very
     // engine to be put away, so the lease cannot wait for it.
     if (this.#response.socket === null) this.#release(outcome);
@@ -308,6 +350,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     const { bytes, lingers } = reply(to, answer);
     this.#ownBytesOut = bytes;
     this.#result = { ...result, isFinal: lingers };
+    this.#watchEnd();
   }
 
   /** Part of the answer has gone to the client, and the rest will not come. */
@@ -327,6 +370,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     const result = this.#result ?? this.#leftBehind();
     try {
       this.#crashNotice?.cancel();
+      this.#stallWatch?.cancel();
       if (this.#waiting !== null) this.#stopWaiting();
       this.#waiting?.leave();
       // First the engine, then the lease: whoever gets the GPU next must not find our request still on it.

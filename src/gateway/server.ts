@@ -1,5 +1,6 @@
 /** The OpenAI-compatible face of llmux: one HTTP listener before all models. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { describeError } from "../base/failure.ts";
@@ -9,6 +10,7 @@ import type { Clock } from "../ports/clock.ts";
 
 import { answerClientError } from "./client-error.ts";
 import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
+import { ConnectionLimit } from "./connection-limit.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
 import { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
@@ -30,10 +32,23 @@ export interface GatewayOptions {
   readonly onBug: (error: unknown) => void;
   /** Where the defaults do not suit. */
   readonly limits?: Partial<GatewayLimits>;
+  /** With it, only TLS is spoken. */
+  readonly tls?: TlsIdentity;
 }
 
-/** How long clients may take, in ms. */
+/** What a server shows of itself; PEM. */
+export interface TlsIdentity {
+  /** The certificate, followed by those that lead up to the root. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** How many clients there may be, and how long they may take, in ms. */
 export interface GatewayLimits {
+  /** Connections above this are told 503. */
+  readonly connectionsMax: number;
+  /** All headers of a request together; then 431. */
+  readonly headerBytesMax: number;
   /** From the first byte of a request to the end of its headers; then 408. */
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the end of its body; then 408. It does not limit the answer. */
@@ -42,11 +57,16 @@ export interface GatewayLimits {
   readonly timeoutCheckMs: number;
   /** How long a connection may lie idle between two requests. */
   readonly keepAliveTimeoutMs: number;
+  /** How long a client may read nothing while there is something to read; then its connection goes. */
+  readonly stallTimeoutMs: number;
   /** How long a request that could not reach its engine waits for the news that it has crashed; then 502. */
   readonly crashNoticeMs: number;
 }
 
 const DEFAULT_LIMITS: GatewayLimits = {
+  // A waiting request costs some KB, so this many cost little; each one that is served needs a second file descriptor.
+  connectionsMax: 16_384,
+  headerBytesMax: 16_384,
   // Headers come in one packet or two; half a minute forgives a bad network and costs a slow attacker his sockets.
   headersTimeoutMs: 30_000,
   // 32 MB, a large conversation with pictures, in five minutes is 0.9 Mbit/s: slower uplinks are hardly ones to keep.
@@ -55,6 +75,8 @@ const DEFAULT_LIMITS: GatewayLimits = {
   // Longer than the 60 s after which the usual load balancers give up an idle connection: it is theirs to close it, or
   // their next request would race with our close.
   keepAliveTimeoutMs: 75_000,
+  // Long enough for a laptop that changes its network; short enough for those who wait for the GPU meanwhile.
+  stallTimeoutMs: 120_000,
   // The end of a process is known in milliseconds; an API server that outlives its engine needs a moment to end itself: up to
   // 4.8 s were seen with vLLM 0.32 on a busy CPU.
   crashNoticeMs: 15_000,
@@ -69,6 +91,8 @@ export interface Gateway {
    * each is the last one of its connection.
    */
   stopAccepting(): Promise<void>;
+  /** From now on, new connections are shown this. Throws if it is none. */
+  renewTls(identity: TlsIdentity): void;
   /** Resolves when no request is in progress, at once if none is. */
   idle(): Promise<void>;
   /** Breaks every connection, and stops accepting if that has not been done. */
@@ -82,8 +106,9 @@ export function createGateway(options: GatewayOptions): Gateway {
 
 /** The listener and the requests in progress. */
 class HttpGateway implements Gateway {
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
   readonly #house: ExchangeHouse;
+  readonly #connections: ConnectionLimit;
   readonly #open = new Set<Exchange>();
   /** Connections whose request turned out broken, with the status that they got. */
   readonly #broken = new WeakMap<Duplex, number>();
@@ -101,22 +126,15 @@ class HttpGateway implements Gateway {
       snapshot: options.snapshot,
       bodyBytesMax: options.bodyBytesMax,
       crashNoticeMs: limits.crashNoticeMs,
+      stallTimeoutMs: limits.stallTimeoutMs,
       createdAtEpochS: Math.floor(clock.epochMs() / 1_000),
       onBug: options.onBug,
       onEnded: (exchange, record) => this.#onEnded(exchange, () => options.onAccess(record)),
+      isSurplus: (request) => this.#connections.isSurplus(request.socket),
       brokenRequestStatus: (request) => this.#broken.get(request.socket),
     };
-    this.#server = createServer({
-      headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: limits.requestTimeoutMs,
-      connectionsCheckingInterval: limits.timeoutCheckMs,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      // A client that waits minutes for its model and vanishes without a word is noticed by this alone.
-      keepAlive: true,
-      keepAliveInitialDelay: 60_000,
-      // Checked by the exchange, which answers with an error object.
-      requireHostHeader: false,
-    });
+    this.#server = listener(limits, options.tls);
+    this.#connections = new ConnectionLimit(this.#server, limits.connectionsMax, clock);
     this.#server.on("request", (request, response) => this.#onRequest(request, response, false));
     this.#server.on("checkContinue", (request, response) => this.#onRequest(request, response, true));
     // Expectations that we do not know are none of ours.
@@ -152,6 +170,10 @@ class HttpGateway implements Gateway {
     return Promise.resolve();
   }
 
+  renewTls({ cert, key }: TlsIdentity): void {
+    if ("setSecureContext" in this.#server) this.#server.setSecureContext({ cert, key, minVersion: TLS_VERSION_MIN });
+  }
+
   idle(): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -185,6 +207,31 @@ class HttpGateway implements Gateway {
     this.#onIdle = [];
     for (const resolve of waiting) resolve();
   }
+}
+
+/** Older ones are broken. */
+const TLS_VERSION_MIN = "TLSv1.2";
+
+function listener(limits: GatewayLimits, tls: TlsIdentity | undefined): Server | TlsServer {
+  const options = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionsCheckingInterval: limits.timeoutCheckMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    // A client that waits minutes for its model and vanishes without a word is noticed by this alone.
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+    // Checked by the exchange, which answers with an error object.
+    requireHostHeader: false,
+  };
+  const server =
+    tls === undefined
+      ? createServer(options)
+      : createTlsServer({ ...options, ...tls, minVersion: TLS_VERSION_MIN, handshakeTimeout: limits.headersTimeoutMs });
+  // Their bytes are limited. A limit to their number would not refuse a request: it would lose those headers that come last.
+  server.maxHeadersCount = 0;
+  return server;
 }
 
 function explain(error: Error): string {

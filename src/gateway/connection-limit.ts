@@ -1,0 +1,52 @@
+/**
+ * How many connections there may be. Whoever comes above that is answered with 503 as soon as the request is there, and the
+ * connection is closed. Those that are to be told so are few: whoever comes above them too is dropped without a word.
+ */
+import type { Server } from "node:http";
+import type { Server as TlsServer } from "node:https";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../ports/clock.ts";
+
+/** How many may be told at a time that they are too many. */
+const TOLD_MAX = 64;
+
+/** How long one of those may take to send a request and read the answer, in ms. */
+const TOLD_WITHIN_MS = 5_000;
+
+/** Counts the connections of one server. */
+export class ConnectionLimit {
+  readonly #max: number;
+  readonly #clock: Clock;
+  readonly #surplus = new WeakSet<Duplex>();
+  #count = 0;
+
+  /** `max` ≥ 1. */
+  constructor(server: Server | TlsServer, max: number, clock: Clock) {
+    this.#max = max;
+    this.#clock = clock;
+    server.maxConnections = max + TOLD_MAX;
+    server.on("connection", (socket: Duplex) => this.#onOpened(socket));
+    // What speaks HTTP is the socket inside, which is there only after the handshake.
+    server.on("secureConnection", (socket: Duplex) => this.#judge(socket));
+  }
+
+  /** Whether a connection is one too many. Its request should be refused. */
+  isSurplus(socket: Duplex): boolean {
+    return this.#surplus.has(socket);
+  }
+
+  #onOpened(socket: Duplex): void {
+    this.#count += 1;
+    socket.once("close", () => {
+      this.#count -= 1;
+    });
+    this.#judge(socket);
+  }
+
+  #judge(socket: Duplex): void {
+    if (this.#count <= this.#max) return;
+    this.#surplus.add(socket);
+    const timer = this.#clock.after(TOLD_WITHIN_MS, () => socket.destroy());
+    socket.once("close", () => timer.cancel());
+  }
+}
