@@ -119,13 +119,26 @@ describe("an engine", () => {
     assert.deepEqual(bench.run(), ["gone first 0", "stays first 0", `stays end ${rounded(halfMs + 100)}`]);
   });
 
-  it("stands still while it is frozen, and goes on where it was", () => {
+  it("stands still while it is frozen, and reads all that it had before it goes on where it was", () => {
     const bench = new Bench();
-    bench.submit(0, "a", 100, 11);
+    bench.submit(0, "a", 100, 13);
     bench.submit(0, "b", 100, 1);
     bench.at(150, () => bench.engine.freeze());
     bench.at(1150, () => bench.engine.thaw());
-    // Of a's 10 tokens 3 were out at 150, and 6 at 1200, when b's prompt is read; the other 4 take 40 ms alone.
-    assert.deepEqual(bench.run(), ["a first 100", "b first 1200", "b end 1200", "a end 1240"]);
+    // At 150 a had 4 tokens, and b's prompt was half read. Reading 104 tokens gives a its fifth at 1254; 6 more are out when b's
+    // prompt is read, and the last 2 take 20 ms alone.
+    assert.deepEqual(bench.run(), ["a first 100", "b first 1354", "b end 1354", "a end 1374"]);
+  });
+
+  it("does not wait for those that were ended while it was frozen, and lets the frozen in before those that came later", () => {
+    const bench = new Bench();
+    const gone = bench.submit(0, "gone", 100, 100);
+    bench.submit(0, "a", 100, 100);
+    bench.at(300, () => bench.engine.freeze());
+    bench.submit(400, "late", 100, 1);
+    bench.at(500, () => bench.engine.abort(gone));
+    bench.at(1000, () => bench.engine.thaw());
+    // By 300 a had its first token and 9 more, one each 10.16 ms: 110 tokens are read again.
+    assert.deepEqual(bench.run().slice(0, 3), ["gone first 100", "a first 200", "late first 1210"]);
   });
 });

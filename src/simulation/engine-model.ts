@@ -15,6 +15,9 @@ export const OUTPUT_TOKENS_MAX = 2_048;
 /** The speed of decoding while a prompt is read, as a share of the speed without. */
 const DECODE_SHARE_IN_PREFILL = 0.6;
 
+/** A token that lacks less than this is out: sums of many steps are only nearly exact. */
+const ROUNDING = 1e-6;
+
 /** One request in an engine. */
 export interface Job {
   readonly promptTokens: number;
@@ -22,6 +25,8 @@ export interface Job {
   state: "waiting" | "in prefill" | "decoding" | "over";
   /** Where the decode's work counter will stand when its last token is out; set once it decodes. */
   endsAtWork: number;
+  /** Tokens of its answer that were out when a sleep last froze it; none unless given. */
+  tokensOut?: number;
 }
 
 /** How fast an engine is, and after how many tokens it cuts an answer. */
@@ -93,9 +98,18 @@ export class EngineModel<J extends Job> {
     this.#goOn();
   }
 
+  /** Goes on. What had been read and written before is read again first, in the old order: a sleep keeps no KV cache. */
   thaw(): void {
     this.#advance();
     this.#frozen = false;
+    const again = [...this.#decoding];
+    for (const job of again) job.tokensOut = this.#tokensOf(job) - Math.ceil(job.endsAtWork - this.#work - ROUNDING);
+    if (this.#inPrefill !== null) again.push(this.#inPrefill);
+    for (const job of again) job.state = "waiting";
+    this.#queue = [...again, ...this.#queue.slice(this.#firstWaiting)];
+    this.#firstWaiting = 0;
+    this.#decoding.clear();
+    this.#inPrefill = null;
     this.#goOn();
   }
 
@@ -126,7 +140,8 @@ export class EngineModel<J extends Job> {
     if (job === null) return;
     job.state = "in prefill";
     this.#inPrefill = job;
-    this.#prefillLeftMs = (Math.min(job.promptTokens, PROMPT_TOKENS_MAX) / this.#speed.prefillTokensPerSecond) * 1000;
+    const tokens = Math.min(job.promptTokens, PROMPT_TOKENS_MAX) + (job.tokensOut ?? 0);
+    this.#prefillLeftMs = (tokens / this.#speed.prefillTokensPerSecond) * 1000;
   }
 
   #endPrefill(): void {
@@ -134,7 +149,8 @@ export class EngineModel<J extends Job> {
     assert(job !== null, "a prefill ended, and there was none");
     this.#advance();
     this.#inPrefill = null;
-    const tokensLeft = Math.min(job.outputTokens, this.#speed.outputTokensMax ?? OUTPUT_TOKENS_MAX) - 1;
+    const tokensOut = job.tokensOut ?? 0;
+    const tokensLeft = this.#tokensOf(job) - tokensOut - 1;
     if (tokensLeft > 0) {
       job.state = "decoding";
       // From 0 again whenever nobody decodes, so that the counter stays exact over days.
@@ -145,7 +161,7 @@ export class EngineModel<J extends Job> {
       job.state = "over";
     }
     this.#goOn();
-    this.#news.onFirstToken(job);
+    if (tokensOut === 0) this.#news.onFirstToken(job);
     if (tokensLeft <= 0) this.#news.onEnd(job);
   }
 
@@ -157,6 +173,11 @@ export class EngineModel<J extends Job> {
     job.state = "over";
     this.#goOn();
     this.#news.onEnd(job);
+  }
+
+  /** How long its answer becomes; at least 1. */
+  #tokensOf({ outputTokens }: J): number {
+    return Math.max(1, Math.min(outputTokens, this.#speed.outputTokensMax ?? OUTPUT_TOKENS_MAX));
   }
 
   /** Of those that end together, the one that began first. */
