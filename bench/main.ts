@@ -11,6 +11,7 @@ import { readCommand, type BenchOptions } from "./options.ts";
 import { policies } from "./policies.ts";
 import { rate } from "./rate.ts";
 import { formatReport, holds, type Report } from "./report.ts";
+import { schedulerSpeed } from "./scheduler-speed.ts";
 import { sideBySide } from "./side-by-side.ts";
 import { simulationSpeed } from "./simulation-speed.ts";
 import { start } from "./start.ts";
@@ -35,6 +36,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   policies: { run: policies, needs: ["servegen", "azure"] },
   rate: { run: rate, needs: ["servegen"] },
   starvation: { run: starvation },
+  scheduler: { run: schedulerSpeed },
 };
 
 async function main(args: readonly string[]): Promise<number> {
