@@ -31,15 +31,6 @@ export interface DraftModel {
   readonly env: Readonly<Record<string, unknown>>;
 }
 
-/** What a check across keys has to say about one of them. */
-export interface Finding {
-  readonly severity: "error" | "warning";
-  readonly path: KeyPath;
-  readonly message: string;
-  /** Whether it is the key that is meant and not its value. */
-  readonly onKey?: boolean;
-}
-
 /** Reads what can be read of a plain value. */
 export function draftOf(value: unknown): Draft {
   const file = mappingOf(value) ?? {};

@@ -1,6 +1,7 @@
-/** What a model gives its engine beside the path: arguments, variables, GPUs. Checks what would work against llmux. */
+/** What a model gives its engine beside the path: arguments and variables. Checks what would work against llmux. */
 
-import type { Draft, DraftModel, Finding } from "./draft.ts";
+import type { Draft, DraftModel } from "./draft.ts";
+import type { Finding } from "./finding.ts";
 import { flagOf } from "./engine-flags.ts";
 
 /** Arguments by which an engine would listen elsewhere than llmux looks for it. */
@@ -10,9 +11,9 @@ const listeningFlags: ReadonlyMap<string, string> = new Map([
   ["--uds", "llmux reaches engines by their port"],
 ]);
 
-/** Checks `extra_args`, `env` and `gpus` of every model. */
+/** Checks `extra_args` and `env` of every model. */
 export function engineFindings(draft: Draft): Finding[] {
-  const checks = [listeningFindings, joinedFindings, servedNameFindings, gpuFindings, variableFindings];
+  const checks = [listeningFindings, joinedFindings, servedNameFindings, variableFindings];
   return (draft.models ?? []).flatMap((model) => checks.flatMap((check) => check(model)));
 }
 
@@ -56,14 +57,6 @@ function servedNames(extraArgs: readonly (string | undefined)[], index: number):
   const end = following.findIndex((argument) => argument?.startsWith("-"));
   const names = end === -1 ? following : following.slice(0, end);
   return new Set(names.filter((served) => served !== undefined));
-}
-
-function gpuFindings({ path, gpus }: DraftModel): Finding[] {
-  return gpus.flatMap((gpu, index) => {
-    if (typeof gpu !== "number" || gpus.indexOf(gpu) === index) return [];
-    const message = `expected each GPU once, found ${gpu} twice`;
-    return [{ severity: "error" as const, path: [...path, "gpus", index], message }];
-  });
 }
 
 function variableFindings({ path, env }: DraftModel): Finding[] {

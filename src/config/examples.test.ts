@@ -13,8 +13,9 @@ const demoPath = join(root, "examples/demo.yaml");
 describe("llmux.example.yaml", () => {
   const raw = parse(readFileSync(examplePath, "utf8")) as Record<string, Record<string, object>>;
 
-  it("loads without a warning", () => {
-    assert.deepEqual(loadConfig(examplePath, {}).warnings, []);
+  it("loads with no warning but that its defaults promise no bound", () => {
+    const [warning, ...more] = loadConfig(examplePath, {}).warnings;
+    assert.deepEqual([warning?.path, more], ["policy", []]);
   });
 
   it("has every key there is", () => {
@@ -27,8 +28,8 @@ describe("llmux.example.yaml", () => {
   });
 
   it("shows the defaults of all but the models, as it says", () => {
-    const { models: _, ...shown } = loadConfig(examplePath, {});
-    const { models: __, ...defaults } = parseConfig("models: {a: {model_path: x}}", "f", {});
+    const { models: _, warnings: _shown, ...shown } = loadConfig(examplePath, {});
+    const { models: __, warnings: _none, ...defaults } = parseConfig("models: {a: {model_path: x}}", "f", {});
     assert.deepEqual(shown, defaults);
   });
 });
@@ -49,6 +50,12 @@ describe("examples/demo.yaml", () => {
       // A sleeping stand-in keeps 5 % of its GPU.
       assert.ok(share + 0.05 <= 1 && share * 2 > 1, String(share));
     }
+  });
+
+  it("promises a bound, and breaks no stream off for it", () => {
+    assert.equal(config.policy.policyType, "bounded-wait");
+    assert.ok(config.policy.drainBudgetMs !== null);
+    assert.ok(config.models.every((model) => model.canSuspend));
   });
 
   it("keeps its state apart from that of a llmux that does real work", () => {

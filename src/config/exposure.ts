@@ -1,7 +1,8 @@
 /** Who can reach the gateway: a warning where it is not only this machine. */
 
 import { isIPv4 } from "node:net";
-import type { Draft, Finding } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { Finding } from "./finding.ts";
 
 /** Warns if the gateway listens on more than loopback. */
 export function exposureFindings({ host }: Draft): Finding[] {

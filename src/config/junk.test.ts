@@ -43,6 +43,10 @@ const anyLeaf = fc.oneof(
     "a",
     "__proto__",
     "--port",
+    "20GiB",
+    ["-tp", "2", "--gpu-memory-utilization=0.5"],
+    { 0: "24GiB", 1: "80GiB" },
+    { 0: "24GiB", x: 1 },
   ),
   fc.anything({ maxDepth: 1, withBigInt: false }),
 );
@@ -53,6 +57,32 @@ const { value: anyValue } = fc.letrec((tie) => ({
 const anyModels = fc.dictionary(
   fc.string({ maxLength: 3 }),
   fc.dictionary(fc.constantFrom(...knownKeys.model), anyValue),
+);
+
+/** Models without a mistake of form, so that what is looked at last is looked at as well. */
+const soundModel = fc.record(
+  {
+    model_path: fc.constant("x"),
+    gpus: fc.array(fc.nat(3), { minLength: 1, maxLength: 2 }),
+    gpu_memory: fc.constantFrom("1GiB", "30 GB", "1TiB"),
+    host_memory: fc.constantFrom("1GiB", "30 GB"),
+    pin: fc.boolean(),
+    suspend: fc.boolean(),
+    sleep_level: fc.constantFrom(1, 2, 3),
+    extra_args: fc.array(fc.constantFrom("-tp", "2", "4", "--gpu-memory-utilization=0.5", "--data-parallel-size")),
+    simulate: fc.record({ itl_ms: fc.constant(1), prefill_tokens_per_s: fc.constant(1), sleep_s: fc.nat(200) }),
+  },
+  { requiredKeys: ["model_path"] },
+);
+const soundFile = fc.record(
+  {
+    gpus: fc.dictionary(fc.constantFrom("0", "1", "2", "x"), fc.constantFrom("24GiB", "80GiB")),
+    host_memory_for_sleep: fc.constantFrom("1MiB", "64GiB"),
+    preload: fc.boolean(),
+    policy: fc.dictionary(fc.constantFrom(...knownKeys.policy), fc.nat(200)),
+    models: fc.dictionary(fc.constantFrom("a", "b", "c", "d"), soundModel, { minKeys: 1 }),
+  },
+  { requiredKeys: ["models"] },
 );
 
 describe("parseConfig", () => {
@@ -82,6 +112,13 @@ describe("parseConfig", () => {
     fc.assert(
       fc.property(file, (value) => survive(asText(value))),
       { numRuns: 300 },
+    );
+  });
+
+  it("throws nothing but ConfigError for files that are sound but for what does not fit together", () => {
+    fc.assert(
+      fc.property(soundFile, (value) => survive(asText(value))),
+      { numRuns: 500 },
     );
   });
 });

@@ -62,13 +62,20 @@ describe("a file of llmux 0.3.0", () => {
     );
   });
 
-  it("has the defaults that it was documented to have", () => {
+  it("has the defaults that it was documented to have, but for the policy", () => {
     const config = parse({ models: { a: { model_path: "x", port: 8001 } } });
     assert.deepEqual([config.port, config.metricsPort, config.vllmCommand], [3000, 9090, ["vllm"]]);
     assert.deepEqual(
       [config.policy.requestTimeoutMs, config.policy.drainBeforeSwitch, config.policy],
-      [60_000, true, { ...config.policy, policyType: "fifo", minActiveMs: 5000 }],
+      [60_000, true, { ...config.policy, policyType: "bounded-wait" }],
     );
+  });
+
+  it("gets the policy of today where it names none, and is told so where it set a time that only fifo has", () => {
+    const file = { models: { a: { model_path: "x", port: 8001, sleep_level: 1 } }, policy: { min_active_secs: 10 } };
+    assert.equal(parse(file).policy.policyType, "bounded-wait");
+    assert.deepEqual(warningsOf(file), ["10:5 policy.min_active_secs"]);
+    assert.deepEqual(warningsOf({ ...file, policy: { ...file.policy, policy_type: "fifo" } }), []);
   });
 
   it("stops a model that names no sleep level, whatever the policy says, and warns of it", () => {

@@ -5,14 +5,16 @@
  * What 0.3.0 did, and what is done here:
  * - a model without `sleep_level` was stopped (3); `policy.sleep_level` was read but never used. The same here. In other files
  *   such a model takes the policy's level.
- * - any `policy_type` ran fifo; its documentation named "fifo" and "batching". Here "batching" is taken as fifo.
+ * - any `policy_type` ran fifo; its documentation named "fifo" and "batching". Here "batching" is taken as fifo. A file that names
+ *   none gets today's default: it asked for nothing in particular.
  * - unknown keys were ignored, and its own example has three that an earlier version knew. Those are ignored, others are errors.
  * - engines listened wherever `--host` in `extra_args` said. Here they listen on loopback, and the argument is left out.
  * - the gateway listened on all addresses. This is the one thing that is not kept: here it is loopback until `host` is given.
  */
 
 import type { KeyPath } from "./document.ts";
-import { type Finding, mappingOf } from "./draft.ts";
+import { mappingOf } from "./draft.ts";
+import type { Finding } from "./finding.ts";
 import { flagOf } from "./engine-flags.ts";
 
 const topKeys = new Set(["models", "policy", "port", "metrics_port", "vllm_command"]);

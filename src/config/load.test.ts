@@ -27,7 +27,7 @@ describe("parseConfig", () => {
       gpus: null,
       hostMemoryForSleepBytes: null,
       policy: {
-        policyType: "fifo",
+        policyType: "bounded-wait",
         requestTimeoutMs: 60_000,
         drainBeforeSwitch: true,
         drainTimeoutMs: null,
@@ -36,7 +36,9 @@ describe("parseConfig", () => {
         queueTotalMax: 10_000,
         idleSleepMs: null,
         idleStopMs: null,
-        minActiveMs: 5000,
+        targetWaitMs: 25_000,
+        maxWaitMs: 120_000,
+        forcedShare: 0.1,
         sleepLevel: 1,
       },
       engineTimeouts: { sleepTimeoutMs: 120_000, wakeTimeoutMs: 30_000, reloadTimeoutMs: 60_000, stopGraceMs: 10_000 },
@@ -138,7 +140,7 @@ models:
 
   it("takes durations as numbers, fractions and texts", () => {
     const { policy } = parse(
-      `policy: {request_timeout_secs: 300, min_active_secs: 0.5, drain_timeout_secs: 1m30s}\n${least}`,
+      `policy: {policy_type: fifo, request_timeout_secs: 300, min_active_secs: 0.5, drain_timeout_secs: 1m30s}\n${least}`,
     );
     assert.ok(policy.policyType === "fifo");
     assert.deepEqual([policy.requestTimeoutMs, policy.minActiveMs, policy.drainTimeoutMs], [300_000, 500, 90_000]);

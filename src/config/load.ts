@@ -5,7 +5,8 @@ import { isMap, isScalar, isSeq, type Node } from "yaml";
 import type { z } from "zod";
 import type { Config } from "./config.ts";
 import { isUnresolved, keyText, nodeAt, plainValue, problemAt, readDocument, type SourceDocument } from "./document.ts";
-import { draftOf, type Finding, mappingOf } from "./draft.ts";
+import { draftOf, mappingOf } from "./draft.ts";
+import type { Finding } from "./finding.ts";
 import { engineFindings } from "./engine-arguments.ts";
 import { convertLoneVariable, type Environment, putInVariables } from "./environment.ts";
 import { gpuFindings } from "./gpu-findings.ts";
@@ -15,9 +16,12 @@ import { type Adopted, adoptLlmux03 } from "./llmux-03.ts";
 import { nameFindings } from "./names.ts";
 import { policyFindings } from "./policy-findings.ts";
 import { portFindings } from "./ports.ts";
+import { planPlacement } from "./placement-plan.ts";
 import { ConfigError, inFileOrder, type Problem } from "./problem.ts";
+import { promiseFindings } from "./promise-findings.ts";
 import { resolveConfig } from "./resolve.ts";
 import { type ConfigFile, fileSchema } from "./schema.ts";
+import { sleeperFindings } from "./sleeper-findings.ts";
 import { visibleDevicesFindings } from "./visible-devices.ts";
 
 export type { Config } from "./config.ts";
@@ -46,8 +50,9 @@ export function parseConfig(text: string, fileName: string, env: Environment, ov
   takeWordsAsWritten(source);
 
   const { adopted, result } = checkAgainstSchema(source, overrides);
+  const config = result.success ? resolveConfig(result.data, env) : null;
   const draft = draftOf(adopted.value);
-  const findings = [
+  const ownFindings = [
     ...adopted.findings,
     ...exposureFindings(draft),
     ...portFindings(draft),
@@ -57,13 +62,22 @@ export function parseConfig(text: string, fileName: string, env: Environment, ov
     ...engineFindings(draft),
     ...visibleDevicesFindings(draft),
   ];
+  const findings = [...ownFindings, ...(config === null ? [] : wholeFindings(config, ownFindings))];
   const problems = [
     ...variableProblems,
     ...problemsOf(result.error?.issues ?? [], source, adopted.value),
     ...problemsFrom(source, findings, "error"),
   ];
-  if (!result.success || problems.length > 0) throw new ConfigError(problems);
-  return resolveConfig(result.data, env, inFileOrder(problemsFrom(source, findings, "warning")));
+  if (config === null || problems.length > 0) throw new ConfigError(problems);
+  return { ...config, warnings: inFileOrder(problemsFrom(source, findings, "warning")) };
+}
+
+/** Checks of what a file comes to as a whole. Where it does not say which GPUs there are, what fits on them is seen at the start. */
+function wholeFindings(config: Config, known: readonly Finding[]): Finding[] {
+  const knowsNoGpus = known.some(({ severity, path }) => severity === "error" && path[0] === "gpus");
+  const gpus = knowsNoGpus ? null : config.gpus;
+  const plan = planPlacement(config.models, gpus);
+  return [...(gpus === null ? [] : plan.findings), ...promiseFindings(config, plan), ...sleeperFindings(config)];
 }
 
 interface Checked {

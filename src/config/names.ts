@@ -1,6 +1,7 @@
 /** Names of models: what may be one, and that each means one model only. */
 
-import type { Draft, Finding } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { Finding } from "./finding.ts";
 
 /** Longest name of a model, in UTF-16 units; names become parts of file names and labels. */
 const nameLengthMax = 128;

@@ -43,21 +43,29 @@ describe("bounded-wait", () => {
     );
   });
 
-  it("warns that a drain without a limit makes every bound impossible", () => {
-    assert.match(policyOf("min_active_secs: 1").warnings[0]?.message ?? "", /no bound on waiting can be promised/);
-    assert.deepEqual(policyOf("drain_timeout_secs: 1m").warnings, []);
-    assert.deepEqual(policyOf("drain_before_switch: false").warnings, []);
+  it("warns of a time that only fifo looks at where the file names no policy", () => {
+    const warned = parseConfig(`policy: {min_active_secs: 5}\n${models}`, "f", {}).warnings;
+    assert.deepEqual(
+      warned.map(({ line, column, message }) => `${line}:${column} ${message}`),
+      [
+        "1:10 policy.min_active_secs: only fifo looks at it, and the policy is bounded-wait unless policy_type: fifo is written",
+      ],
+    );
+    assert.deepEqual(policyOf("min_active_secs: 5").warnings, []);
+    assert.deepEqual(parseConfig(`policy: {policy_type: fifo, min_active_secs: 5}\n${models}`, "f", {}).warnings, []);
   });
+});
 
-  it("takes from --max-num-seqs how many requests an engine runs at once", () => {
-    const config = parseConfig(
-      "models: {a: {model_path: x, extra_args: [--max-num-seqs, 8, --max_num_seqs=16]}, b: {model_path: y}}",
+describe("fifo", () => {
+  it("may have times that bounded-wait would refuse, and idle times and a drain budget of its own", () => {
+    const { policy } = parseConfig(
+      `policy: {policy_type: fifo, target_wait_secs: 3m, drain_budget_secs: 0, idle_sleep_secs: 5m, idle_stop_secs: 1h}\n${models}`,
       "f",
       {},
     );
     assert.deepEqual(
-      config.models.map(({ maxNumSeqs }) => maxNumSeqs),
-      [16, null],
+      [policy.drainBudgetMs, policy.drainTimeoutMs, policy.idleSleepMs, policy.idleStopMs],
+      [0, null, 300_000, 3_600_000],
     );
   });
 });

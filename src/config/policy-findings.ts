@@ -1,37 +1,67 @@
-/** What the keys of a policy say together: times that contradict each other, and promises that cannot be kept. */
+/** What the keys of a policy say together: times that contradict each other, and keys that nothing looks at. */
 
 import { parseDuration, secondsToMs } from "../base/duration.ts";
-import type { Draft, Finding } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { Finding } from "./finding.ts";
+import { policySchema } from "./policy-schema.ts";
 
-/** As in the schema; what is left out counts as this. */
-const targetWaitMsDefault = 25_000;
-const maxWaitMsDefault = 120_000;
+type DraftPolicy = Readonly<Record<string, unknown>>;
 
 /** Checks `policy`. */
-export function policyFindings({ policy }: Draft): Finding[] {
-  if (policy?.["policy_type"] !== "bounded-wait") return [];
-  return [...waitFindings(policy), ...boundFindings(policy)];
+export function policyFindings({ policy = {} }: Draft): Finding[] {
+  return [...waitFindings(policy), ...drainFindings(policy), ...idleFindings(policy), ...forgottenFindings(policy)];
 }
 
-function waitFindings(policy: Readonly<Record<string, unknown>>): Finding[] {
-  const targetMs = durationMs(policy["target_wait_secs"], targetWaitMsDefault);
-  const maxMs = durationMs(policy["max_wait_secs"], maxWaitMsDefault);
+function waitFindings(policy: DraftPolicy): Finding[] {
+  const defaults = policySchema.parse({});
+  if ((policy["policy_type"] ?? defaults.policy_type) !== "bounded-wait") return [];
+  const targetMs = durationMs(policy["target_wait_secs"], defaults.target_wait_secs);
+  const maxMs = durationMs(policy["max_wait_secs"], defaults.max_wait_secs);
   if (targetMs === undefined || maxMs === undefined || targetMs < maxMs) return [];
   const key = policy["max_wait_secs"] === undefined ? "target_wait_secs" : "max_wait_secs";
   const message = `expected target_wait_secs to be less than max_wait_secs, found ${targetMs / 1000} s and ${maxMs / 1000} s`;
   return [{ severity: "error", path: ["policy", key], message }];
 }
 
-/** A model that must leave may be held by its longest request: without a limit there, no wait has a bound. */
-function boundFindings(policy: Readonly<Record<string, unknown>>): Finding[] {
-  const hasLimit = typeof policy["drain_timeout_secs"] === "number" || typeof policy["drain_timeout_secs"] === "string";
-  if (hasLimit || policy["drain_before_switch"] === false) return [];
-  const message =
-    "expected drain_timeout_secs, found none: a switch then waits for the longest request that runs, and no bound on waiting can be promised";
-  return [{ severity: "warning", path: ["policy", "policy_type"], message }];
+/** What becomes of requests that still run can be said once only. */
+function drainFindings(policy: DraftPolicy): Finding[] {
+  if (!isSet(policy["drain_budget_secs"])) return [];
+  const path = ["policy", "drain_budget_secs"];
+  if (isSet(policy["drain_timeout_secs"])) {
+    const message =
+      "expected drain_budget_secs or drain_timeout_secs, found both: what still runs is suspended at the budget and aborted at the timeout";
+    return [{ severity: "error", path, message }];
+  }
+  if (policy["drain_before_switch"] === false) {
+    const message =
+      "expected no drain_budget_secs beside drain_before_switch: false, which aborts what still runs at once; " +
+      "to suspend it at once write drain_budget_secs: 0 alone";
+    return [{ severity: "error", path, message }];
+  }
+  return [];
 }
 
-function durationMs(value: unknown, fallbackMs: number): number | undefined {
+/** Both count from the last use: an engine that has been stopped cannot be put to sleep any more. */
+function idleFindings(policy: DraftPolicy): Finding[] {
+  const sleepMs = durationMs(policy["idle_sleep_secs"]);
+  const stopMs = durationMs(policy["idle_stop_secs"]);
+  if (sleepMs === undefined || stopMs === undefined || sleepMs < stopMs) return [];
+  const message = `expected idle_stop_secs to be more than idle_sleep_secs, found ${stopMs / 1000} s and ${sleepMs / 1000} s`;
+  return [{ severity: "error", path: ["policy", "idle_stop_secs"], message }];
+}
+
+/** `min_active_secs` without the policy it belongs to: such a file was written when fifo was the default. */
+function forgottenFindings(policy: DraftPolicy): Finding[] {
+  if (policy["policy_type"] !== undefined || policy["min_active_secs"] === undefined) return [];
+  const message = "only fifo looks at it, and the policy is bounded-wait unless policy_type: fifo is written";
+  return [{ severity: "warning", path: ["policy", "min_active_secs"], message, onKey: true }];
+}
+
+function isSet(value: unknown): boolean {
+  return typeof value === "number" || typeof value === "string";
+}
+
+function durationMs(value: unknown, fallbackMs?: number): number | undefined {
   if (value === undefined) return fallbackMs;
   if (typeof value === "number") return secondsToMs(value);
   return typeof value === "string" ? parseDuration(value) : undefined;

@@ -9,7 +9,7 @@ export const policySchema = z
     {
       policy_type: z
         .enum(["bounded-wait", "fifo"], { error: "a policy: bounded-wait or fifo" })
-        .prefault("fifo")
+        .prefault("bounded-wait")
         .describe(
           "When to switch. bounded-wait: when it pays, and before anybody waits too long. fifo: at the first request for another model.",
         ),

@@ -1,7 +1,8 @@
 /** Ports: everything that llmux and its engines listen on needs one of its own. */
 
 import { type KeyPath, pathText } from "./document.ts";
-import type { Draft, Finding } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { Finding } from "./finding.ts";
 import { fileSchema } from "./schema.ts";
 import { portMax } from "./schema-values.ts";
 

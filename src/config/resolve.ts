@@ -5,12 +5,11 @@ import { resolve } from "node:path";
 import type { Config, EngineSpeed, GpuBudget, ModelConfig, PolicyConfig } from "./config.ts";
 import { gpuMemoryUtilizationIn, maxNumSeqsIn, parallelSizeIn } from "./engine-flags.ts";
 import type { Environment } from "./environment.ts";
-import type { Problem } from "./problem.ts";
 import type { ConfigFile } from "./schema.ts";
 import { gpusInVariables } from "./visible-devices.ts";
 
-/** Makes the program's configuration from a checked file. `env` tells the home directory (`HOME`). */
-export function resolveConfig(file: ConfigFile, env: Environment, warnings: readonly Problem[]): Config {
+/** Makes the program's configuration from a checked file, without warnings. `env` tells the home directory (`HOME`). */
+export function resolveConfig(file: ConfigFile, env: Environment): Config {
   const policy = resolvePolicy(file.policy);
   return {
     host: file.host,
@@ -33,7 +32,7 @@ export function resolveConfig(file: ConfigFile, env: Environment, warnings: read
       stopGraceMs: file.engine_timeouts.stop_grace_secs,
     },
     models: Object.entries(file.models).map(([name, model]) => resolveModel(name, model, policy, file.preload)),
-    warnings,
+    warnings: [],
   };
 }
 

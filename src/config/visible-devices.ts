@@ -1,6 +1,7 @@
 /** `CUDA_VISIBLE_DEVICES` in a model's `env`: another way to say which GPUs its engine uses, and one that the engine obeys. */
 
-import type { Draft, Finding } from "./draft.ts";
+import type { Draft } from "./draft.ts";
+import type { Finding } from "./finding.ts";
 
 const variable = "CUDA_VISIBLE_DEVICES";
 
@@ -13,7 +14,8 @@ export function gpusInVariables(env: Readonly<Record<string, string>>): readonly
 export function visibleDevicesFindings(draft: Draft): Finding[] {
   return (draft.models ?? []).flatMap(({ path, gpus, env }): Finding[] => {
     const text = Object.hasOwn(env, variable) ? env[variable] : undefined;
-    if (typeof text !== "string") return [];
+    // Without a GPU in sight it runs on the CPU, and means to.
+    if (typeof text !== "string" || text === "" || text === "-1") return [];
     const ids = idsIn(text);
     const told = gpus.length === 0 ? ids : gpus;
     if (ids !== null && told?.join() === ids.join()) return [];
