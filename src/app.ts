@@ -46,6 +46,8 @@ export interface AppOptions {
   readonly platform: Platform;
   readonly log: Log;
   readonly version: string;
+  /** Whether the metrics tell of the process too; true unless said otherwise. For those who run many apps in one process. */
+  readonly processMetrics?: boolean;
   /** Hears everything that the scheduler's journal says, after log and metrics. */
   readonly onJournal?: (entry: JournalEntry) => void;
 }
@@ -79,7 +81,12 @@ export function createApp(config: Config, options: AppOptions): App {
   };
   const scheduler = new Scheduler(modelSpecs(config), schedulerOptions(config.policy), effects, clock.nowMs());
   const snapshot = (): Snapshot => scheduler.snapshot();
-  const metrics = new Metrics({ models: config.models.map(({ name }) => name), version, snapshot });
+  const metrics = new Metrics({
+    models: config.models.map(({ name }) => name),
+    version,
+    snapshot,
+    processMetrics: options.processMetrics ?? true,
+  });
   const status = (): StatusDocument =>
     takeStatus({ snapshot, directory: orchestrator, clock, version, pid: process.pid, startedAtEpochMs });
   const gateway = createGateway({
