@@ -36,6 +36,12 @@ export class Outlook {
         demand(!this.switches.has(entry.to), "switches are told to their end", () => `two switches to ${entry.to}`);
         this.switches.set(entry.to, { from: entry.from, to: entry.to, drained: false });
         return;
+      case "switch redirected": {
+        const { drained } = this.#told(entry.before);
+        this.switches.delete(entry.before);
+        this.switches.set(entry.to, { from: entry.from, to: entry.to, drained });
+        return;
+      }
       case "drain ended":
         this.#told(entry.to).drained = true;
         return;
@@ -63,6 +69,9 @@ export class Outlook {
       case "sleep failed":
       case "stop failed":
       case "shutdown started":
+      case "wake retried":
+      case "requests suspended":
+      case "memory differs":
         return;
     }
   }

@@ -32,7 +32,7 @@ function stateChange(from: EngineStateKind, to: EngineState) {
 
 describe("the journal in the log", () => {
   it("says that a switch has begun, between whom and why", () => {
-    deepEqual(event({ kind: "switch started", from: [], to: "b", because: "it waits" }), {
+    deepEqual(event({ kind: "switch started", from: [], to: "b", because: "it waits", compared: [] }), {
       level: "info",
       event: "switch started",
       fields: { from: "idle", to: "b", because: "it waits" },

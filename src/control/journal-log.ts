@@ -59,6 +59,16 @@ export function journalEvent(entry: JournalEntry): LogEvent {
       return stateEvent(entry);
     case "switch started":
       return info("switch started", { ...sides(entry), because: entry.because });
+    case "switch redirected":
+      return info("switch redirected", { ...sides(entry), before: entry.before });
+    case "wake retried":
+      return warn("wake retried", { model: entry.model, evicting: entry.evicting, ...failureFields(entry.failure) });
+    case "requests suspended":
+      return info("requests suspended", { model: entry.model, requests: entry.requests });
+    case "memory differs": {
+      const { model, believedBytes, measuredBytes } = entry;
+      return warn("memory differs", { model, believed_bytes: believedBytes, measured_bytes: measuredBytes });
+    }
     case "drain ended":
       return debug("drain ended", { ...sides(entry), drain_ms: rounded(entry.drainMs) });
     case "switch cancelled":

@@ -19,6 +19,11 @@ function modelSnapshot(id: string, extra: Partial<ModelSnapshot> = {}): ModelSna
     waiting: 0,
     oldestEnqueuedAtMs: null,
     inFlight: 0,
+    suspended: 0,
+    priority: "normal",
+    pinned: false,
+    memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, hostBytes: null },
+    boundMs: null,
     failuresInRow: 0,
     lastFailure: null,
     ...extra,
@@ -26,7 +31,14 @@ function modelSnapshot(id: string, extra: Partial<ModelSnapshot> = {}): ModelSna
 }
 
 function metricsFor(models: readonly ModelSnapshot[] = [modelSnapshot("a"), modelSnapshot("b")]) {
-  const snapshot: Snapshot = { atMs: 0, phase: "running", models, switches: [] };
+  const snapshot: Snapshot = {
+    atMs: 0,
+    phase: "running",
+    models,
+    switches: [],
+    devices: [],
+    hostMemory: { budgetBytes: null, usedBytes: 0 },
+  };
   const metrics = new Metrics({
     models: models.map(({ id }) => id),
     version: "1.2.3",
@@ -238,7 +250,14 @@ describe("the page", () => {
   });
 
   it("has the figures of the process too unless told otherwise", async () => {
-    const snapshot: Snapshot = { atMs: 0, phase: "running", models: [], switches: [] };
+    const snapshot: Snapshot = {
+      atMs: 0,
+      phase: "running",
+      models: [],
+      switches: [],
+      devices: [],
+      hostMemory: { budgetBytes: null, usedBytes: 0 },
+    };
     const { body } = await new Metrics({ models: [], version: "1", snapshot: () => snapshot }).page();
     match(body, /^process_resident_memory_bytes \d/m);
   });

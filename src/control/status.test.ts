@@ -22,6 +22,11 @@ function model(id: string, extra: Partial<ModelSnapshot> = {}): ModelSnapshot {
     waiting: 0,
     oldestEnqueuedAtMs: null,
     inFlight: 0,
+    suspended: 0,
+    priority: "normal",
+    pinned: false,
+    memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, hostBytes: null },
+    boundMs: null,
     failuresInRow: 0,
     lastFailure: null,
     ...extra,
@@ -41,7 +46,15 @@ function status(snapshot: Partial<Snapshot>, info: Partial<EngineInfo> = {}): St
     }),
     connection: () => null,
   };
-  const full: Snapshot = { atMs: 90_000, phase: "running", models: [], switches: [], ...snapshot };
+  const full: Snapshot = {
+    atMs: 90_000,
+    phase: "running",
+    models: [],
+    switches: [],
+    devices: [],
+    hostMemory: { budgetBytes: null, usedBytes: 0 },
+    ...snapshot,
+  };
   return takeStatus({
     snapshot: () => full,
     directory,
@@ -130,7 +143,7 @@ describe("the status of the whole", () => {
   it("is idle, active, switching, shutting down, in words", () => {
     deepEqual(summary({ models: [model("a")] }), ["idle", "idle"]);
     deepEqual(summary({ models: [awake, model("b")] }), ["active", "active a"]);
-    const change = { from: ["c"], to: "b", phase: "draining", startedAtMs: 99_000 } as const;
+    const change = { from: ["c"], to: "b", phase: "draining", startedAtMs: 99_000, cause: "requests" } as const;
     deepEqual(summary({ switches: [change] }), ["switching", "switching c → b (draining)"]);
     deepEqual(summary({ switches: [{ ...change, from: [] }] }), ["switching", "switching → b (draining)"]);
     deepEqual(summary({ models: [awake], switches: [change] }), ["switching", "active a; switching c → b (draining)"]);
@@ -140,7 +153,7 @@ describe("the status of the whole", () => {
   });
 
   it("says since when it runs and how long a switch has taken so far", () => {
-    const change = { from: [], to: "b", phase: "waking", startedAtMs: 98_500 } as const;
+    const change = { from: [], to: "b", phase: "waking", startedAtMs: 98_500, cause: "requests" } as const;
     const { uptime_s, started_at, switches } = status({ switches: [change] });
     equal(uptime_s, 600);
     equal(started_at, "2026-01-01T00:00:00.000Z");

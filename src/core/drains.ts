@@ -11,11 +11,15 @@ interface Parts {
   readonly admission: Admission;
   readonly timers: Timers;
   readonly visits: Visits;
-  /** In ms; null: until the last request has ended. */
+  /** Then what still runs is ended, in ms; null: never. */
   readonly drainTimeoutMs: number | null;
+  /** Then what still runs stands still where the engine can, and is ended where it cannot, in ms; null: never. */
+  readonly drainBudgetMs: number | null;
+  /** What runs on this model stands still from now on: it can be put away. */
+  readonly onSuspended: (record: ModelRecord, nowMs: number) => void;
 }
 
-/** The gate closes when a drain begins, not before; a drain ends when the last lease is back. */
+/** The gate closes when a drain begins, not before; a drain ends when the last lease is back, or what runs stands still. */
 export class Drains {
   readonly #parts: Parts;
 
@@ -23,16 +27,23 @@ export class Drains {
     this.#parts = parts;
   }
 
-  begin(record: ModelRecord, to: SleepLevel, nowMs: number): void {
-    const { engines, admission, timers, visits, drainTimeoutMs } = this.#parts;
+  /** The longest that a drain for a switch can take, in ms; null: there is no limit. */
+  get longestMs(): number | null {
+    return this.#parts.drainBudgetMs ?? this.#parts.drainTimeoutMs;
+  }
+
+  /** `for`: only a switch is worth it to have requests stand still. */
+  begin(record: ModelRecord, to: SleepLevel, what: { readonly for: "switch" | "order" }, nowMs: number): void {
+    const { engines, timers, visits, drainTimeoutMs, drainBudgetMs } = this.#parts;
     visits.observe(record.spec.id, nowMs - record.awakeSinceMs);
     engines.drain(record, to, nowMs);
-    if (record.leases.size === 0 || drainTimeoutMs === null) return;
-    const limit = `${drainTimeoutMs / 1000} s`;
-    const message = `model ${record.spec.id} had to make room, and the request did not end within ${limit}`;
-    record.drainTimer = timers.add(nowMs + drainTimeoutMs, (atMs) => {
-      admission.revokeAll(record, failure("drain_timeout", message), atMs);
-    });
+    if (record.leases.size === 0) return;
+    const budgetMs = what.for === "switch" ? drainBudgetMs : null;
+    if (budgetMs !== null) {
+      record.drainTimer = timers.add(nowMs + budgetMs, (atMs) => this.#spent(record, budgetMs, atMs));
+    } else if (drainTimeoutMs !== null) {
+      record.drainTimer = timers.add(nowMs + drainTimeoutMs, (atMs) => this.#end(record, drainTimeoutMs, atMs));
+    }
   }
 
   /** Drains for the end of llmux: to a stop, and for as long as the shutdown lasts. */
@@ -50,7 +61,27 @@ export class Drains {
   /** A drain is called off: the gate opens again. */
   callOff(record: ModelRecord, nowMs: number): void {
     this.forget(record);
+    this.#parts.admission.resume(record);
     this.#parts.engines.open(record, nowMs);
     this.#parts.admission.grantWaiting(record, nowMs);
   }
+
+  #spent(record: ModelRecord, budgetMs: number, nowMs: number): void {
+    const { admission, onSuspended } = this.#parts;
+    const staysAlive = record.state.kind === "draining" && record.state.to !== 3;
+    if (record.spec.canSuspend !== true || !staysAlive) return this.#end(record, budgetMs, nowMs);
+    admission.suspend(record, nowMs);
+    onSuspended(record, nowMs);
+  }
+
+  #end(record: ModelRecord, limitMs: number, nowMs: number): void {
+    const limit = `${limitMs / 1000} s`;
+    const message = `model ${record.spec.id} had to make room, and the request did not end within ${limit}`;
+    this.#parts.admission.revokeAll(record, failure("drain_timeout", message), nowMs);
+  }
+}
+
+/** Whether nothing runs on it any more. */
+export function isDrained(record: ModelRecord): boolean {
+  return record.leases.size === 0 || record.suspendedSinceMs !== null;
 }

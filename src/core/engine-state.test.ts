@@ -33,6 +33,7 @@ const MOVES: readonly (readonly [EngineStateKind, EngineStateKind, string])[] = 
   ["asleep", "waking", "it is wanted"],
   ["asleep", "stopping", "an operator or a shutdown stops it, or it crashed"],
   ["waking", "awake", "it is healthy"],
+  ["waking", "asleep", "too little memory was free, and it sleeps on"],
   ["waking", "stopping", "the wake failed or was broken off"],
   ["stopping", "stopped", "no process is left"],
   ["stopping", "failed", "no process is left and a backoff lasts"],

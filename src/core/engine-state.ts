@@ -38,7 +38,7 @@ const MOVES: Readonly<Record<EngineStateKind, readonly EngineStateKind[]>> = {
   draining: ["awake", "draining", "falling asleep", "stopping"],
   "falling asleep": ["asleep", "stopping"],
   asleep: ["waking", "stopping"],
-  waking: ["awake", "stopping"],
+  waking: ["awake", "asleep", "stopping"],
   stopping: ["stopped", "failed"],
   failed: ["starting"],
 };
@@ -58,4 +58,14 @@ export function inTransition(state: EngineState): boolean {
 /** True while the engine holds all the memory it needs to serve. */
 export function isResident(state: EngineState): boolean {
   return state.kind === "awake" || state.kind === "draining";
+}
+
+/** True when the engine's memory is free, but for a sleeper's residue, and nothing is under way for it. */
+export function isAway(state: EngineState): boolean {
+  return state.kind === "asleep" || state.kind === "stopped" || state.kind === "failed";
+}
+
+/** From which level it would come up now; 3: it would have to be started. */
+export function wakesFrom(state: EngineState): SleepLevel {
+  return state.kind === "asleep" ? state.level : 3;
 }

@@ -6,7 +6,9 @@ import type { Effects } from "./effects.ts";
 import { assertMove, type EngineState } from "./engine-state.ts";
 import type { JournalEvent } from "./journal.ts";
 import type { Lease, LeaseId } from "./lease.ts";
-import type { ModelId, ModelSpec } from "./model.ts";
+import { islandsOf, type Island } from "./island.ts";
+import { newFigures, type MemoryFigures } from "./memory.ts";
+import type { DeviceSpec, ModelId, ModelSpec } from "./model.ts";
 import type { LiveSleepLevel, SleepLevel } from "./sleep-level.ts";
 import type { ModelSnapshot } from "./snapshot.ts";
 import type { Switch } from "./switch.ts";
@@ -21,6 +23,22 @@ export interface ModelRecord {
   awakeSinceMs: number;
   readonly queue: WaitQueue;
   readonly leases: Map<LeaseId, Lease>;
+  /** The leases, each counted by its priority. */
+  leaseWeight: number;
+  /** How long leases of it are held: a moving average in ms; null before the first one has ended. */
+  heldAverageMs: number | null;
+  /** Since when its requests stand still in an engine that is put to sleep around them; null: they do not. */
+  suspendedSinceMs: number | null;
+  /** When the last request was let in or ended. */
+  lastUsedAtMs: number;
+  /** What is known of the memory it takes. */
+  readonly memory: MemoryFigures;
+  /** Its weights are in the host's memory, or on their way there or back. */
+  holdsHostMemory: boolean;
+  /** What its sleep is worth, see `SleeperCredits`. */
+  credit: number;
+  /** The models that it may have to share a device with, itself included. */
+  island: Island;
   failuresInRow: number;
   lastFailure: Failure | null;
   /** Until then requests are refused with `lastFailure`. */
@@ -32,6 +50,8 @@ export interface ModelRecord {
   drainTimer: Timer | null;
   /** Set while a stop that failed waits for its next try. */
   stopTimer: Timer | null;
+  /** Set while it may have to go a step down because nobody wants it. */
+  idleTimer: Timer | null;
 }
 
 /** Owns the records. */
@@ -40,13 +60,17 @@ export class Engines {
   readonly #records = new Map<ModelId, ModelRecord>();
   readonly #effects: Effects;
 
-  constructor(models: readonly ModelSpec[], effects: Effects, nowMs: number) {
-    this.devices = new Devices(models);
+  constructor(models: readonly ModelSpec[], devices: readonly DeviceSpec[], effects: Effects, nowMs: number) {
+    this.devices = new Devices(models, devices);
     this.#effects = effects;
+    const ids = new Set<ModelId>();
     for (const spec of models) {
-      assert(!this.#records.has(spec.id), `model ${spec.id} is there twice`);
+      assert(!ids.has(spec.id), `model ${spec.id} is there twice`);
+      ids.add(spec.id);
       assert(spec.devices.length > 0, `model ${spec.id} has no device`);
-      this.#records.set(spec.id, newRecord(spec, nowMs));
+    }
+    for (const island of islandsOf(models)) {
+      for (const spec of island.models) this.#records.set(spec.id, newRecord(spec, island, nowMs));
     }
   }
 
@@ -68,22 +92,29 @@ export class Engines {
     this.#moveTo(record, { kind: "draining", to }, nowMs);
   }
 
-  /** Puts away an engine that has no lease, to the level its drain was for. */
+  /** Puts away an engine on which nothing runs, or on which it is to stand still, to the level its drain was for. */
   putAway(record: ModelRecord, nowMs: number): void {
     assert(record.state.kind === "draining", `${record.spec.id} is put away undrained`);
-    assert(record.leases.size === 0, `${record.spec.id} is put away with ${record.leases.size} leases out`);
+    const isKept = record.suspendedSinceMs !== null;
+    assert(record.leases.size === 0 || isKept, `${record.spec.id} is put away with ${record.leases.size} leases out`);
     const level = record.state.to;
     if (level === 3) {
       this.stop(record, null, nowMs);
     } else {
       this.#moveTo(record, { kind: "falling asleep", to: level }, nowMs);
-      this.#effects.sleep(record.spec.id, level, "none");
+      this.#effects.sleep(record.spec.id, level, isKept ? "kept" : "none");
     }
   }
 
   asleep(record: ModelRecord, nowMs: number): void {
     assert(record.state.kind === "falling asleep", `${record.spec.id} fell asleep in state ${record.state.kind}`);
     this.#moveTo(record, { kind: "asleep", level: record.state.to }, nowMs);
+  }
+
+  /** A wake that was not possible has left the engine as it was. */
+  asleepStill(record: ModelRecord, nowMs: number): void {
+    assert(record.state.kind === "waking", `${record.spec.id} sleeps on in state ${record.state.kind}`);
+    this.#moveTo(record, { kind: "asleep", level: record.state.from }, nowMs);
   }
 
   /** Wakes or starts the engine, whichever brings it awake from where it is. */
@@ -134,13 +165,14 @@ export class Engines {
     record.stateSinceMs = nowMs;
     // A drain that was called off goes on with the same stay, so that it cannot extend it again and again.
     if (to.kind === "awake" && from.kind !== "draining") record.awakeSinceMs = nowMs;
+    record.holdsHostMemory = holdsHostMemory(to, record.holdsHostMemory);
     this.devices.onMoved(record.spec, to);
     this.journal({ kind: "state changed", model: record.spec.id, from: from.kind, to, lastedMs }, nowMs);
   }
 }
 
 /** What others may see of a record. */
-export function modelSnapshot(record: ModelRecord): ModelSnapshot {
+export function modelSnapshot(record: ModelRecord, boundMs: number | null): ModelSnapshot {
   return {
     id: record.spec.id,
     devices: record.spec.devices,
@@ -150,12 +182,36 @@ export function modelSnapshot(record: ModelRecord): ModelSnapshot {
     waiting: record.queue.length,
     oldestEnqueuedAtMs: record.queue.oldest?.enqueuedAtMs ?? null,
     inFlight: record.leases.size,
+    suspended: record.suspendedSinceMs === null ? 0 : record.leases.size,
+    priority: record.spec.priority ?? "normal",
+    pinned: record.spec.pinned === true,
+    memory: { ...record.memory },
+    boundMs,
     failuresInRow: record.failuresInRow,
     lastFailure: record.lastFailure,
   };
 }
 
-function newRecord(spec: ModelSpec, nowMs: number): ModelRecord {
+/** Only a move from level 1, or to it, says something of the host's memory; a stop keeps it until the process is gone. */
+function holdsHostMemory(to: EngineState, before: boolean): boolean {
+  switch (to.kind) {
+    case "draining":
+    case "falling asleep":
+      return to.to === 1;
+    case "asleep":
+      return to.level === 1;
+    case "awake":
+    case "stopped":
+    case "failed":
+      return false;
+    case "starting":
+    case "waking":
+    case "stopping":
+      return before;
+  }
+}
+
+function newRecord(spec: ModelSpec, island: Island, nowMs: number): ModelRecord {
   return {
     spec,
     state: spec.beginsAsleepAt === undefined ? { kind: "stopped" } : { kind: "asleep", level: spec.beginsAsleepAt },
@@ -163,6 +219,14 @@ function newRecord(spec: ModelSpec, nowMs: number): ModelRecord {
     awakeSinceMs: nowMs,
     queue: new WaitQueue(),
     leases: new Map(),
+    leaseWeight: 0,
+    heldAverageMs: null,
+    suspendedSinceMs: null,
+    lastUsedAtMs: nowMs,
+    memory: newFigures(spec),
+    holdsHostMemory: spec.beginsAsleepAt === 1,
+    credit: 0,
+    island,
     failuresInRow: 0,
     lastFailure: null,
     retryAtMs: nowMs,
@@ -170,5 +234,6 @@ function newRecord(spec: ModelSpec, nowMs: number): ModelRecord {
     switch: null,
     drainTimer: null,
     stopTimer: null,
+    idleTimer: null,
   };
 }

@@ -50,26 +50,45 @@ function assertDevice(id: DeviceId, device: Readonly<Device>, { engines, switche
     if (!spec.devices.includes(id)) continue;
     assert(device.residents.has(spec.id) === isResident(state), `device ${id} has lost track of ${spec.id}`);
     assert(device.inTransition.has(spec.id) === inTransition(state), `device ${id} has lost track of ${spec.id}`);
+    assert(device.sleepers.has(spec.id) === (state.kind === "asleep"), `device ${id} has lost track of ${spec.id}`);
     if (isResident(state)) residents.push(spec.id);
     // What is left of a crashed engine is cleaned up whatever else goes on.
     if (inTransition(state) && state.kind !== "stopping") changing.push(spec.id);
     if (state.kind === "starting" || state.kind === "waking") comingUp.push(spec.id);
   }
-  assert(residents.length <= 1, `device ${id}: ${residents.join(" and ")} are awake together`);
   assert(changing.length <= 1, `device ${id}: ${changing.join(" and ")} change at once`);
-  assert(comingUp.length === 0 || residents.length === 0, `device ${id}: a wake beside a model that is awake`);
+  assertMemory(id, device, [...residents, ...comingUp], engines);
   const owner = device.switch;
   assert(owner === null || switches.isActive(owner), `device ${id} belongs to a switch that has ended`);
   assert(comingUp.length === 0 || comingUp[0] === owner?.target, `device ${id}: ${comingUp[0]} comes up unasked`);
 }
 
-function assertRecord(record: ModelRecord, { admission, switches }: SchedulerParts): void {
+/** As far as needs are what the configuration says: one that was measured meanwhile may turn out not to fit. */
+function assertMemory(id: DeviceId, device: Readonly<Device>, awake: readonly string[], engines: Engines): void {
+  const records = [...awake, ...device.sleepers].map((model) => engines.get(model));
+  if (records.some(({ spec, memory }) => memory.needBytes !== (spec.needBytes ?? null))) return;
+  const needs = awake.map((model) => engines.get(model).memory.needBytes);
+  const isCounted = device.memoryBytes !== null && needs.every((bytes) => bytes !== null);
+  assert(isCounted || awake.length <= 1, `device ${id}: ${awake.join(" and ")} are awake together`);
+  if (device.memoryBytes === null || !isCounted || awake.length === 0) return;
+  let bytes = 0;
+  for (const { state, memory } of records)
+    bytes += state.kind === "asleep" ? memory.residueBytes : (memory.needBytes ?? 0);
+  assert(bytes <= device.memoryBytes, `device ${id}: ${bytes} bytes are needed of ${device.memoryBytes}`);
+}
+
+function assertRecord(record: ModelRecord, { switches }: SchedulerParts): void {
   const { spec, state, leases, queue } = record;
   const { kind } = state;
-  assert(leases.size === 0 || kind === "awake" || kind === "draining", `${spec.id}: leases while ${kind}`);
+  const { suspendedSinceMs } = record;
+  const runs = kind === "awake" || kind === "draining" || suspendedSinceMs !== null;
+  assert(leases.size === 0 || runs, `${spec.id}: leases while ${kind}`);
+  assert(suspendedSinceMs === null || leases.size > 0, `${spec.id}: nothing stands still there`);
+  assert(suspendedSinceMs === null || kind !== "awake", `${spec.id}: what runs stands still though it is awake`);
   const isFull = leases.size >= (spec.inFlightMax ?? Infinity);
   assert(kind !== "awake" || queue.length === 0 || isFull, `${spec.id}: somebody waits though it is awake`);
-  assert(admission.waitingModels.has(record) === queue.length > 0, `${spec.id}: its queue is lost`);
+  const isWanted = queue.length > 0 || suspendedSinceMs !== null;
+  assert(record.island.waiting.has(record) === isWanted, `${spec.id}: its queue is lost`);
   assert(record.switch === null || switches.isActive(record.switch), `${spec.id} is in a switch that has ended`);
   assert(record.drainTimer === null || kind === "draining", `${spec.id}: a limit for a drain while ${kind}`);
   assert(record.stopTimer === null || kind === "stopping", `${spec.id}: a stop is planned while ${kind}`);

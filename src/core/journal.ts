@@ -3,6 +3,7 @@ import type { Failure } from "../base/failure.ts";
 import type { EngineState, EngineStateKind } from "./engine-state.ts";
 import type { LeaseOutcome, WaiterId } from "./lease.ts";
 import type { ModelId } from "./model.ts";
+import type { Verdict } from "./policy.ts";
 
 /** One thing that happened, without its time. Durations are in ms; `from` names who leaves, empty when nobody did. */
 export type JournalEvent =
@@ -41,6 +42,30 @@ export type JournalEvent =
       readonly from: readonly ModelId[];
       readonly to: ModelId;
       readonly because: string;
+      /** How those who could have come looked to the policy, the best first; ten at most. */
+      readonly compared: readonly Verdict[];
+    }
+  | {
+      /** After the drain another model was worth more than the one for whom it began. */
+      readonly kind: "switch redirected";
+      readonly from: readonly ModelId[];
+      readonly before: ModelId;
+      readonly to: ModelId;
+    }
+  | {
+      /** It found too little memory, and is tried once more when `evicting` has made room. */
+      readonly kind: "wake retried";
+      readonly model: ModelId;
+      readonly evicting: ModelId;
+      readonly failure: Failure;
+    }
+  | { readonly kind: "requests suspended"; readonly model: ModelId; readonly requests: number }
+  | {
+      /** What an engine takes awake is not what was believed; the measured figure counts from now on. */
+      readonly kind: "memory differs";
+      readonly model: ModelId;
+      readonly believedBytes: number;
+      readonly measuredBytes: number;
     }
   | { readonly kind: "drain ended"; readonly from: readonly ModelId[]; readonly to: ModelId; readonly drainMs: number }
   | {

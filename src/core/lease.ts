@@ -1,5 +1,5 @@
 /** A waiter's permission to use an awake engine, from the grant to the last byte. */
-import type { ModelId } from "./model.ts";
+import type { ModelId, Priority } from "./model.ts";
 
 /** Names one request at the scheduler, chosen by the caller; unique for the life of the process. */
 export type WaiterId = number;
@@ -12,6 +12,7 @@ export interface Lease {
   readonly id: LeaseId;
   readonly waiter: WaiterId;
   readonly model: ModelId;
+  readonly priority: Priority;
   readonly grantedAtMs: number;
   /** How long the request waited for this grant. */
   readonly waitedMs: number;

@@ -1,8 +1,217 @@
-/** Who must leave before a model can be awake. Pure: residents in, victims out. */
-import type { Devices } from "./devices.ts";
-import type { ModelId, ModelSpec } from "./model.ts";
+/**
+ * Who must go before a model can be awake. Pure: looks at what is where and changes nothing.
+ *
+ * On a device whose memory is known several models are awake together as long as their needs, and what sleepers leave behind,
+ * fit into it. Where a size or a need is not known, one model is awake alone. If room must be made, these go first:
+ *
+ * 1. models that are awake and not used: first the one that is cheapest to bring back for each second for which nobody has
+ *    asked for it;
+ * 2. the processes of sleepers for whom nobody waits, since what they leave behind adds up: lowest credit first;
+ * 3. models in use, the least loaded first.
+ *
+ * Who turns out not to be needed stays, the dearest first. A pinned model never goes.
+ */
+import { assert } from "../base/assert.ts";
+import type { Device } from "./devices.ts";
+import type { Engines, ModelRecord } from "./engines.ts";
+import { sizeText } from "./memory.ts";
+import type { DeviceId, ModelId } from "./model.ts";
+import type { Switch } from "./switch.ts";
 
-/** One model is awake on a device at a time: everybody who is awake on any device of `target` must leave. */
-export function mustLeave(target: ModelSpec, devices: Devices): readonly ModelId[] {
-  return [...devices.residentsBeside(target)];
+/** What making room takes. */
+export type Placement =
+  | {
+      readonly kind: "possible";
+      /** They are awake, and must be drained and put away. */
+      readonly victims: readonly ModelId[];
+      /** They sleep, and their processes must end. */
+      readonly stops: readonly ModelId[];
+    }
+  | { readonly kind: "impossible"; readonly because: string };
+
+/** What the placement looks at beside the records. */
+export interface PlacementView {
+  readonly engines: Engines;
+  readonly nowMs: number;
+  /** What it costs to bring a model back, in ms. */
+  readonly wakeCostMs: (record: ModelRecord) => number;
+  /** Its victims have closed their gates already: they go before all others. */
+  readonly within?: Switch;
+  /** Sleepers count also where memory cannot be counted. */
+  readonly everywhere?: true;
+}
+
+/** What must happen so that `target` has its memory. The same view gives the same answer. */
+export function placementFor(target: ModelRecord, view: PlacementView): Placement {
+  const { devices } = view.engines;
+  const room = new Room(target, view);
+  const beside = [...devices.residentsBeside(target.spec)].map((id) => view.engines.get(id));
+  const victims = beside.filter((record) => room.mustBeAlone(record));
+  const pinned = victims.find(({ spec }) => spec.pinned === true);
+  if (pinned !== undefined) {
+    return { kind: "impossible", because: `${pinned.spec.id} is pinned, and not both can be awake` };
+  }
+  for (const record of victims) room.take(record);
+  const chosen: ModelRecord[] = [];
+  if (room.shortOn() !== null) {
+    for (const record of movesInOrder(target, beside, view)) {
+      if (victims.includes(record) || !room.isShortWhere(record)) continue;
+      room.take(record);
+      chosen.push(record);
+      if (room.shortOn() === null) break;
+    }
+    const short = room.shortOn();
+    if (short !== null) return { kind: "impossible", because: room.explain(short) };
+    for (const record of chosen.toReversed()) {
+      room.giveBack(record);
+      if (room.shortOn() === null) chosen.splice(chosen.indexOf(record), 1);
+      else room.take(record);
+    }
+  }
+  const all = [...victims, ...chosen];
+  const ids = (state: (record: ModelRecord) => boolean): ModelId[] => all.filter(state).map(({ spec }) => spec.id);
+  return {
+    kind: "possible",
+    victims: ids((record) => record.state.kind !== "asleep"),
+    stops: ids((record) => record.state.kind === "asleep"),
+  };
+}
+
+/** What could be given up for `target` after a wake of it has run out of memory, cheapest first. */
+export function oneMoreFor(target: ModelRecord, view: PlacementView, except: readonly ModelId[]): ModelRecord | null {
+  const { devices } = view.engines;
+  const beside = [...devices.residentsBeside(target.spec)].map((id) => view.engines.get(id));
+  return (
+    movesInOrder(target, beside, { ...view, everywhere: true }).find(({ spec }) => !except.includes(spec.id)) ?? null
+  );
+}
+
+/** The memory of the target's devices while it is being made room for. */
+class Room {
+  readonly #target: ModelRecord;
+  /** Of the devices whose memory can be counted. */
+  readonly #freeBytes = new Map<DeviceId, number>();
+  readonly #exclusive = new Set<DeviceId>();
+  readonly #gone = new Set<ModelRecord>();
+  readonly #view: PlacementView;
+
+  constructor(target: ModelRecord, view: PlacementView) {
+    this.#target = target;
+    this.#view = view;
+    const { needBytes } = target.memory;
+    for (const id of target.spec.devices) {
+      const device = view.engines.devices.get(id);
+      if (device.memoryBytes === null || needBytes === null) this.#exclusive.add(id);
+      else this.#freeBytes.set(id, device.memoryBytes - needBytes - this.#heldBytes(device));
+    }
+  }
+
+  /** True for those who cannot be awake beside the target, whatever the sums say. */
+  mustBeAlone({ spec, memory }: ModelRecord): boolean {
+    return memory.needBytes === null || spec.devices.some((id) => this.#exclusive.has(id));
+  }
+
+  take(record: ModelRecord): void {
+    this.#gone.add(record);
+    this.#add(record, freedBytes(record));
+  }
+
+  giveBack(record: ModelRecord): void {
+    this.#gone.delete(record);
+    this.#add(record, -freedBytes(record));
+  }
+
+  /** A device on which there is too little, or null. */
+  shortOn(): DeviceId | null {
+    for (const [id, bytes] of this.#freeBytes) if (bytes < 0) return id;
+    return null;
+  }
+
+  /** Whether taking this one away would help where there is too little. */
+  isShortWhere({ spec }: ModelRecord): boolean {
+    return spec.devices.some((id) => (this.#freeBytes.get(id) ?? 0) < 0);
+  }
+
+  explain(id: DeviceId): string {
+    const device = this.#view.engines.devices.get(id);
+    const { needBytes } = this.#target.memory;
+    assert(device.memoryBytes !== null && needBytes !== null, `device ${id} is short of what cannot be counted`);
+    const staying = [...device.residents, ...device.sleepers]
+      .map((model) => this.#view.engines.get(model))
+      .filter((record) => record !== this.#target && !this.#gone.has(record));
+    const kept = staying.length === 0 ? "" : `, ${staying.map(({ spec }) => spec.id).join(", ")} must stay,`;
+    return `it needs ${sizeText(needBytes)} of GPU ${id}${kept} and that has ${sizeText(device.memoryBytes)} in all`;
+  }
+
+  #heldBytes(device: Device): number {
+    const { engines } = this.#view;
+    let bytes = 0;
+    for (const id of device.residents) {
+      if (id !== this.#target.spec.id) bytes += engines.get(id).memory.needBytes ?? 0;
+    }
+    for (const id of device.sleepers) if (id !== this.#target.spec.id) bytes += engines.get(id).memory.residueBytes;
+    return bytes;
+  }
+
+  #add({ spec }: ModelRecord, bytes: number): void {
+    for (const id of spec.devices) {
+      const before = this.#freeBytes.get(id);
+      if (before !== undefined) this.#freeBytes.set(id, before + bytes);
+    }
+  }
+}
+
+/** What comes free on each device when this one goes: all of it where nothing of it is left behind. */
+function freedBytes({ state, spec, memory }: ModelRecord): number {
+  if (state.kind === "asleep") return memory.residueBytes;
+  const level = state.kind === "draining" ? state.to : spec.sleepLevel;
+  return (memory.needBytes ?? 0) - (level === 3 ? 0 : memory.residueBytes);
+}
+
+/** Everyone who could make room, who goes first first. */
+function movesInOrder(target: ModelRecord, beside: readonly ModelRecord[], view: PlacementView): ModelRecord[] {
+  const awake = beside.filter(({ spec }) => spec.pinned !== true);
+  const closing = awake.filter((record) => view.within?.victims.includes(record.spec.id) === true);
+  const open = awake.filter((record) => !closing.includes(record));
+  const unused = open.filter((record) => !isUsed(record)).map((record) => ({ record, cost: lossOf(record, view) }));
+  const used = open.filter(isUsed).map((record) => ({ record, cost: loadOf(record) }));
+  const sleepers = sleepersBeside(target, view).map((record) => ({ record, cost: record.credit }));
+  return [
+    ...closing,
+    ...cheapestFirst(unused),
+    ...cheapestFirst(sleepers.filter(({ record }) => !isUsed(record))),
+    ...cheapestFirst(used),
+    ...cheapestFirst(sleepers.filter(({ record }) => isUsed(record))),
+  ];
+}
+
+/** Sleepers that share a device whose memory is counted, and that nothing keeps from being stopped. */
+function sleepersBeside({ spec }: ModelRecord, { engines, everywhere }: PlacementView): ModelRecord[] {
+  const ids = new Set<ModelId>();
+  for (const device of engines.devices.of(spec)) {
+    if (device.memoryBytes !== null || everywhere === true) for (const id of device.sleepers) ids.add(id);
+  }
+  ids.delete(spec.id);
+  return [...ids]
+    .map((id) => engines.get(id))
+    .filter((sleeper) => sleeper.switch === null && sleeper.suspendedSinceMs === null);
+}
+
+/** In use: something runs on it, or waits for it. */
+export function isUsed(record: ModelRecord): boolean {
+  return record.leases.size > 0 || record.queue.length > 0;
+}
+
+/** What runs on it and waits for it, each request counted by its priority. */
+export function loadOf(record: ModelRecord): number {
+  return record.leaseWeight + record.queue.weight;
+}
+
+/** What it costs to bring it back, for each second for which nobody has wanted it: who rests longest is missed least. */
+function lossOf(record: ModelRecord, { nowMs, wakeCostMs }: PlacementView): number {
+  return wakeCostMs(record) / (nowMs - record.lastUsedAtMs + 1000);
+}
+
+function cheapestFirst(moves: readonly { readonly record: ModelRecord; readonly cost: number }[]): ModelRecord[] {
+  return moves.toSorted((a, b) => a.cost - b.cost).map(({ record }) => record);
 }

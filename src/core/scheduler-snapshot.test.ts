@@ -23,6 +23,11 @@ describe("a snapshot", () => {
         waiting: 1,
         oldestEnqueuedAtMs: 1000,
         inFlight: 2,
+        suspended: 0,
+        priority: "normal",
+        pinned: false,
+        memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, hostBytes: null },
+        boundMs: null,
         failuresInRow: 0,
         lastFailure: null,
       },
@@ -35,11 +40,16 @@ describe("a snapshot", () => {
         waiting: 1,
         oldestEnqueuedAtMs: 700,
         inFlight: 0,
+        suspended: 0,
+        priority: "normal",
+        pinned: false,
+        memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, hostBytes: null },
+        boundMs: null,
         failuresInRow: 0,
         lastFailure: null,
       },
     ]);
-    assert.deepEqual(switches, [{ from: ["a"], to: "b", phase: "draining", startedAtMs: 700 }]);
+    assert.deepEqual(switches, [{ from: ["a"], to: "b", phase: "draining", cause: "requests", startedAtMs: 700 }]);
   });
 
   it("shows the phases of a switch, and nothing once it has ended", () => {

@@ -6,19 +6,26 @@ import { assert } from "../base/assert.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import { Admission } from "./admission.ts";
 import { retryDelayMs } from "./backoff.ts";
-import { candidates } from "./candidates.ts";
+import { boundFor } from "./bound.ts";
+import { Deciding } from "./deciding.ts";
 import { Drains } from "./drains.ts";
 import type { Effects } from "./effects.ts";
-import { Engines, modelSnapshot, type ModelRecord } from "./engines.ts";
+import { Engines, type ModelRecord } from "./engines.ts";
 import { ForcedCredit, type ForcedCreditOptions } from "./forced-credit.ts";
+import { HostMemory } from "./host-memory.ts";
+import { IdleLadder } from "./idle-ladder.ts";
 import { assertInvariants } from "./invariants.ts";
 import type { LeaseId, LeaseOutcome, WaiterId } from "./lease.ts";
-import type { ModelId, ModelSpec } from "./model.ts";
+import { sizeText, takeMeasurement, type MemoryMeasurement } from "./memory.ts";
+import type { DeviceSpec, ModelId, ModelSpec, Priority } from "./model.ts";
 import { orderFor, type OperatorCommand } from "./operator.ts";
-import type { Policy } from "./policy.ts";
-import type { Snapshot } from "./snapshot.ts";
-import { SwitchCosts } from "./switch-cost.ts";
-import { Switches } from "./switches.ts";
+import { isUsed } from "./placement.ts";
+import type { Policy, Verdict } from "./policy.ts";
+import { Preloads } from "./preloads.ts";
+import { SleeperCredits } from "./sleeper-credit.ts";
+import { takeSnapshot, type Snapshot } from "./snapshot.ts";
+import { SwitchCosts, type SwitchCostEntry } from "./switch-cost.ts";
+import { isWanted, Switches } from "./switches.ts";
 import { Timers, type Timer } from "./timers.ts";
 import { Visits } from "./visits.ts";
 
@@ -29,8 +36,25 @@ export interface SchedulerOptions {
   readonly requestTimeoutMs: number;
   /** How long running requests may go on once their model must leave, in ms; null: until they end; 0: not at all. */
   readonly drainTimeoutMs: number | null;
+  /**
+   * How long running requests may go on once their model must leave for another one, in ms; then they stand still where the
+   * engine can do that, and are ended where it cannot. Takes the place of `drainTimeoutMs` for switches; null: off.
+   */
+  readonly drainBudgetMs?: number | null;
   /** The budget for switches that the policy forces; none unless given. */
   readonly forcedCredit?: ForcedCreditOptions;
+  /** What is known of the devices; of others no size is known. */
+  readonly devices?: readonly DeviceSpec[];
+  /** What sleepers at level 1 may take of the host in all, in bytes; null: not limited. */
+  readonly hostMemoryBytes?: number | null;
+  /** How many requests may wait for all models together; no limit unless given. */
+  readonly queueMax?: number;
+  /** A model that nobody uses is put to sleep after this, in ms; null: never. */
+  readonly idleSleepMs?: number | null;
+  /** A sleeping engine is stopped after this, in ms; null: never. */
+  readonly idleStopMs?: number | null;
+  /** What a former run has measured. */
+  readonly knownCosts?: readonly SwitchCostEntry[];
 }
 
 /** One instance per gateway. `nowMs` of each event is a monotonic clock in ms and never goes back. */
@@ -40,49 +64,89 @@ export class Scheduler {
   readonly #drains: Drains;
   readonly #switches: Switches;
   readonly #timers = new Timers();
+  readonly #host: HostMemory;
+  readonly #idle: IdleLadder;
+  readonly #preloads: Preloads;
+  readonly #deciding: Deciding;
+  readonly #costs: SwitchCosts;
   readonly #effects: Effects;
   readonly #policy: Policy;
-  /** What the candidates are made from. */
-  readonly #parts: Parameters<typeof candidates>[0];
   #phase: Snapshot["phase"] = "running";
   #armedAtMs: number | null = null;
-  #policyTimer: Timer | null = null;
+  #preloadTimer: Timer | null = null;
   #nowMs: number;
 
   constructor(models: readonly ModelSpec[], options: SchedulerOptions, effects: Effects, nowMs: number) {
     this.#effects = effects;
     this.#policy = options.policy;
     this.#nowMs = nowMs;
-    const { requestTimeoutMs, drainTimeoutMs } = options;
+    const { policy, requestTimeoutMs, drainTimeoutMs, drainBudgetMs = null, queueMax = Infinity } = options;
     const timers = this.#timers;
-    const engines = new Engines(models, effects, nowMs);
-    const admission = new Admission({ effects, engines, timers, requestTimeoutMs });
+    const engines = new Engines(models, options.devices ?? [], effects, nowMs);
+    const costs = new SwitchCosts(options.knownCosts);
+    const admission = new Admission({ effects, engines, timers, costs, requestTimeoutMs, queueMax });
     const visits = new Visits();
-    const drains = new Drains({ engines, admission, timers, visits, drainTimeoutMs });
-    const costs = new SwitchCosts();
+    const drains = new Drains({
+      engines,
+      admission,
+      timers,
+      visits,
+      drainTimeoutMs,
+      drainBudgetMs,
+      onSuspended: (record, atMs) => this.#onDrained(record, atMs),
+    });
+    const credits = new SleeperCredits();
+    const host = new HostMemory({ engines, costs, credits, budgetBytes: options.hostMemoryBytes ?? null });
+    const chooseAgain = (records: readonly ModelRecord[], atMs: number): ModelId =>
+      this.#deciding.chooseAgain(records, atMs);
+    const switches = new Switches({
+      engines,
+      costs,
+      drains,
+      host,
+      chooseAgain: policy.chooseAgain === undefined ? null : chooseAgain,
+    });
     const forcedCredit = options.forcedCredit === undefined ? null : new ForcedCredit(options.forcedCredit);
-    const switches = new Switches({ engines, admission, costs, drains });
     this.#engines = engines;
     this.#admission = admission;
     this.#drains = drains;
     this.#switches = switches;
-    this.#parts = { engines, admission, switches, costs, visits, forcedCredit };
+    this.#host = host;
+    this.#costs = costs;
+    this.#preloads = new Preloads({ engines, switches });
+    this.#deciding = new Deciding({ engines, switches, costs, visits, forcedCredit, timers, policy });
+    this.#idle = new IdleLadder({
+      timers,
+      sleepAfterMs: options.idleSleepMs ?? null,
+      stopAfterMs: options.idleStopMs ?? null,
+      step: (record, to, atMs) => this.#operate(record, to, atMs) === null,
+    });
+  }
+
+  /** Engines can be started from now on: what is to be there before anybody asks comes up. To be called once. */
+  onStarted(nowMs: number): void {
+    this.#enter(nowMs);
+    this.#preloads.begin();
+    for (const record of this.#engines.all()) this.#idle.rests(record, nowMs);
+    this.#leave();
   }
 
   // ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A request has arrived. Answered by `grant` or `refuse`, perhaps before this returns. */
-  onRequest(waiter: WaiterId, model: ModelId, nowMs: number): void {
+  onRequest(waiter: WaiterId, model: ModelId, nowMs: number, priority?: Priority): void {
     this.#enter(nowMs);
     const record = this.#engines.get(model);
+    const weighs = priority ?? record.spec.priority ?? "normal";
     if (this.#phase !== "running") this.#admission.refuseAtOnce(waiter, record, SHUTTING_DOWN, nowMs);
     else if (record.state.kind === "awake" && this.#admission.hasRoom(record)) {
-      this.#admission.grantAtOnce(waiter, record, nowMs);
+      this.#admission.grantAtOnce(waiter, record, weighs, nowMs);
     } else if (record.lastFailure !== null && record.retryAtMs > nowMs) {
       this.#admission.refuseAtOnce(waiter, record, withRetryAfter(record.lastFailure, record.retryAtMs - nowMs), nowMs);
     } else {
-      this.#admission.enqueue(waiter, record, nowMs, (left, atMs) => this.#switches.waiterLeft(left, atMs));
-      this.#consider(nowMs);
+      const reason = this.#admission.reasonToRefuse(record, nowMs);
+      if (reason === null) this.#enqueue(waiter, record, weighs, nowMs);
+      else this.#admission.refuseAtOnce(waiter, record, reason, nowMs);
     }
     this.#leave();
   }
@@ -90,12 +154,8 @@ export class Scheduler {
   /** The client of a waiting request has gone. Does nothing if it does not wait any more. */
   onAbandoned(waiter: WaiterId, nowMs: number): void {
     this.#enter(nowMs);
-    const record = this.#admission.abandon(waiter, nowMs);
-    if (record !== null) {
-      this.#switches.waiterLeft(record, nowMs);
-      // Also when others are left: its oldest is a younger one now, which may keep back fewer models than the last did.
-      this.#consider(nowMs);
-    }
+    const left = this.#admission.abandon(waiter, nowMs);
+    if (left !== null) this.#onLeft(left.record, left.wasOldest, nowMs);
     this.#leave();
   }
 
@@ -107,7 +167,10 @@ export class Scheduler {
       if (outcome === "served") record.failuresInRow = 0;
       if (record.state.kind === "awake") this.#admission.grantWaiting(record, nowMs);
       if (record.state.kind === "draining" && record.leases.size === 0) this.#onDrained(record, nowMs);
-      this.#consider(nowMs);
+      // Those that stood still have gone: perhaps nobody wants it awake any more.
+      else if (record.state.kind === "asleep" && !isWanted(record)) this.#onLeft(record, true, nowMs);
+      this.#deciding.released(record);
+      this.#idle.rests(record, nowMs);
     }
     this.#finishIfDone(nowMs);
     this.#leave();
@@ -119,12 +182,16 @@ export class Scheduler {
   onAwake(model: ModelId, nowMs: number): void {
     this.#enter(nowMs);
     const record = this.#engines.get(model);
+    this.#admission.resume(record);
     this.#engines.open(record, nowMs);
-    this.#switches.ended(record, nowMs);
+    const cause = this.#switches.ended(record, nowMs);
     // Those let in hold their leases before the next switch is considered; otherwise two busy models would take turns
     // without serving anyone.
     this.#admission.grantWaiting(record, nowMs);
-    this.#consider(nowMs);
+    this.#deciding.changed(record);
+    this.#preloads.done(record);
+    if (cause === "preload" && record.spec.pinned !== true && !isUsed(record)) this.#putToSleep(record, nowMs);
+    this.#idle.rests(record, nowMs);
     this.#leave();
   }
 
@@ -134,7 +201,10 @@ export class Scheduler {
     const record = this.#engines.get(model);
     const { kind } = record.state;
     assert(kind === "starting" || kind === "waking", `${model} failed to wake in state ${kind}`);
-    this.#fail(record, "failed wake", reason, nowMs);
+    if (reason.code !== "out_of_memory") this.#fail(record, "failed wake", reason, nowMs);
+    else if (!this.#retryWithMore(record, reason, nowMs)) {
+      this.#fail(record, "failed wake", withMemory(reason, record, this.#engines), nowMs);
+    }
     this.#leave();
   }
 
@@ -142,8 +212,10 @@ export class Scheduler {
     this.#enter(nowMs);
     const record = this.#engines.get(model);
     this.#engines.asleep(record, nowMs);
+    this.#host.onAsleep(record);
     this.#switches.settled(nowMs);
-    this.#consider(nowMs);
+    this.#deciding.changed(record);
+    this.#idle.rests(record, nowMs);
     this.#leave();
   }
 
@@ -163,7 +235,7 @@ export class Scheduler {
     const record = this.#engines.get(model);
     this.#engines.stopped(record, nowMs);
     this.#switches.settled(nowMs);
-    this.#consider(nowMs);
+    this.#deciding.changed(record);
     this.#finishIfDone(nowMs);
     this.#leave();
   }
@@ -195,6 +267,19 @@ export class Scheduler {
     this.#leave();
   }
 
+  /** What an engine takes has been measured: from now on that counts, and no more what was believed. */
+  onMemoryMeasured(model: ModelId, measured: MemoryMeasurement, nowMs: number): void {
+    this.#enter(nowMs);
+    const record = this.#engines.get(model);
+    const believedBytes = takeMeasurement(record.memory, measured);
+    const { needBytes } = record.memory;
+    if (believedBytes !== null && needBytes !== null) {
+      this.#engines.journal({ kind: "memory differs", model, believedBytes, measuredBytes: needBytes }, nowMs);
+    }
+    this.#deciding.changed(record);
+    this.#leave();
+  }
+
   // ── operators and time ────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
@@ -212,9 +297,8 @@ export class Scheduler {
   onAlarm(nowMs: number): void {
     this.#enter(nowMs);
     this.#armedAtMs = null;
+    // What is to be decided is decided after all of them: of those whose time is up together none begins a switch for another.
     for (let due = this.#timers.takeDue(nowMs); due !== null; due = this.#timers.takeDue(nowMs)) due.fire(nowMs);
-    // Once, after all of them: of those whose time is up together none begins a switch for another.
-    this.#consider(nowMs);
     this.#leave();
   }
 
@@ -227,9 +311,7 @@ export class Scheduler {
     this.#enter(nowMs);
     this.#phase = "shutting down";
     this.#engines.journal({ kind: "shutdown started", inFlight: this.#admission.leasesOut }, nowMs);
-    for (const record of this.#admission.waitingModels) {
-      this.#admission.refuseAllWaiting(record, SHUTTING_DOWN, nowMs);
-    }
+    for (const record of this.#engines.all()) this.#admission.refuseAllWaiting(record, SHUTTING_DOWN, nowMs);
     this.#switches.cancelAll("llmux is shutting down", nowMs);
     for (const record of this.#engines.all()) this.#shutDown(record, nowMs);
     this.#timers.add(nowMs + timeoutMs, (atMs) => {
@@ -240,12 +322,30 @@ export class Scheduler {
   }
 
   snapshot(): Snapshot {
-    return {
+    return takeSnapshot({
       atMs: this.#nowMs,
       phase: this.#phase,
-      models: Array.from(this.#engines.all(), modelSnapshot),
+      engines: this.#engines,
       switches: this.#switches.snapshot(),
-    };
+      host: this.#host,
+      boundMs: (record) => this.#boundMs(record),
+    });
+  }
+
+  /** How long a request for this model that comes now waits at most while nothing fails, in ms; null: there is no bound. */
+  boundMs(model: ModelId): number | null {
+    return this.#boundMs(this.#engines.get(model));
+  }
+
+  /** Every model for which requests wait while it is not awake: what the policy makes of it, and what keeps it. */
+  explain(nowMs: number): readonly Verdict[] {
+    const islands = new Set(Array.from(this.#engines.all(), ({ island }) => island));
+    return [...islands].flatMap((island) => this.#deciding.explain(island, nowMs));
+  }
+
+  /** What switches have cost so far, for the next run. */
+  switchCosts(): readonly SwitchCostEntry[] {
+    return this.#costs.entries();
   }
 
   /** Throws `AssertionError` when something that must always hold does not. Looks at everything: for tests. */
@@ -267,35 +367,87 @@ export class Scheduler {
     this.#nowMs = nowMs;
   }
 
+  /** Every event ends here: what it gave reason to is decided, and the alarm is set. */
   #leave(): void {
+    if (this.#phase === "running") {
+      this.#deciding.decide(this.#nowMs);
+      this.#preload(this.#nowMs);
+    }
     if (this.#timers.nextAtMs === this.#armedAtMs) return;
     this.#armedAtMs = this.#timers.nextAtMs;
     this.#effects.alarmAt(this.#armedAtMs);
   }
 
-  #consider(nowMs: number): void {
-    while (this.#phase === "running") {
-      const waiting = candidates(this.#parts, nowMs);
-      this.#timers.cancel(this.#policyTimer);
-      this.#policyTimer = null;
-      if (waiting.length === 0) return;
-      const decision = this.#policy({ nowMs, candidates: waiting });
-      if (decision.kind === "switch") {
-        const target = this.#engines.get(decision.to);
-        this.#parts.forcedCredit?.spend(target.spec.devices, decision.forcedCostMs ?? 0, nowMs);
-        this.#switches.begin(target, decision.because, nowMs);
-        continue;
-      }
-      if (decision.askAgainAtMs !== null) {
-        assert(
-          decision.askAgainAtMs > nowMs,
-          `the policy wants to be asked again at ${decision.askAgainAtMs}, and it is ${nowMs}`,
-        );
-        // Every alarm ends with this question, so this one has nothing to do itself.
-        this.#policyTimer = this.#timers.add(decision.askAgainAtMs, () => {});
-      }
-      return;
+  #enqueue(waiter: WaiterId, record: ModelRecord, priority: Priority, nowMs: number): void {
+    this.#admission.enqueue(waiter, record, priority, nowMs, (left, atMs) => this.#onLeft(left, true, atMs));
+    this.#breakOffPreload(record, nowMs);
+    this.#deciding.arrived(record, nowMs);
+  }
+
+  #onLeft(record: ModelRecord, wasOldest: boolean, nowMs: number): void {
+    this.#switches.waiterLeft(record, nowMs);
+    this.#deciding.left(record, wasOldest, nowMs);
+  }
+
+  #boundMs(record: ModelRecord): number | null {
+    return boundFor(record, {
+      policy: this.#policy,
+      costs: this.#costs,
+      engines: this.#engines,
+      drainMaxMs: this.#drains.longestMs,
+    });
+  }
+
+  // ── preloading ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #preload(nowMs: number): void {
+    if (this.#preloads.isDone) return;
+    for (let next = this.#preloads.next(nowMs); next !== null; next = this.#preloads.next(nowMs)) {
+      this.#switches.begin(
+        next,
+        { cause: "preload", because: "it is to be there before its first request", compared: [] },
+        nowMs,
+      );
     }
+    if (this.#preloads.isDone || this.#preloadTimer !== null) return;
+    // Every event ends with a look at them, so this one has nothing to do itself.
+    this.#preloadTimer = this.#timers.add(nowMs + PRELOAD_LOOK_MS, () => {
+      this.#preloadTimer = null;
+    });
+  }
+
+  /** Whoever asks does not wait until a model is there for which nobody has asked. */
+  #breakOffPreload(record: ModelRecord, nowMs: number): void {
+    for (const { switch: change } of this.#engines.devices.of(record.spec)) {
+      if (change === null || change.cause !== "preload" || change.target === record.spec.id) continue;
+      const target = this.#engines.get(change.target);
+      if (isWanted(target)) continue;
+      if (change.phase !== "waking") this.#switches.callOff(change, `a request for ${record.spec.id} has come`, nowMs);
+      else {
+        this.#switches.drop(change, `a request for ${record.spec.id} has come`, nowMs);
+        this.#engines.stop(target, null, nowMs);
+      }
+    }
+  }
+
+  #putToSleep(record: ModelRecord, nowMs: number): void {
+    const { level } = this.#host.bedFor(record, () => false);
+    this.#drains.begin(record, level, { for: "order" }, nowMs);
+    this.#onDrained(record, nowMs);
+  }
+
+  // ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Too little memory was free for a wake or a start: one more must go, and it is tried again. False if that is not possible. */
+  #retryWithMore(record: ModelRecord, reason: Failure, nowMs: number): boolean {
+    const extra = this.#switches.oneMoreFor(record, nowMs);
+    if (extra === null) return false;
+    const { id: model } = record.spec;
+    this.#engines.journal({ kind: "wake retried", model, evicting: extra.spec.id, failure: reason }, nowMs);
+    if (record.state.kind === "waking") this.#engines.asleepStill(record, nowMs);
+    else this.#engines.stop(record, null, nowMs);
+    this.#switches.tryAgainWithout(extra, record, nowMs);
+    return true;
   }
 
   #onDrained(record: ModelRecord, nowMs: number): void {
@@ -319,7 +471,8 @@ export class Scheduler {
     if (wasComing) this.#switches.targetFailed(record, reason, nowMs);
     if (delayMs > 0) this.#admission.refuseAllWaiting(record, withRetryAfter(reason, delayMs), nowMs);
     if (!wasComing && record.switch !== null) this.#switches.victimDrained(record, nowMs);
-    this.#consider(nowMs);
+    this.#preloads.done(record);
+    this.#deciding.changed(record);
   }
 
   #operate(record: ModelRecord, command: OperatorCommand, nowMs: number): Failure | null {
@@ -334,8 +487,15 @@ export class Scheduler {
         this.#engines.stop(record, null, nowMs);
         break;
       case "drain":
-        this.#drains.begin(record, order.to, nowMs);
+        // Deeper than it was asked for, where the host has no memory left.
+        this.#drains.begin(
+          record,
+          order.to === 1 ? this.#host.bedFor(record, () => false).level : order.to,
+          { for: "order" },
+          nowMs,
+        );
         if (record.leases.size === 0) this.#onDrained(record, nowMs);
+        this.#deciding.changed(record);
         break;
       case "break off":
         record.lastFailure = order.reason;
@@ -343,7 +503,7 @@ export class Scheduler {
         this.#switches.targetFailed(record, order.reason, nowMs);
         this.#admission.refuseAllWaiting(record, order.reason, nowMs);
         // The switch may have held more devices than the engine that is stopped now.
-        this.#consider(nowMs);
+        this.#deciding.changed(record);
         break;
     }
     return null;
@@ -382,6 +542,9 @@ export class Scheduler {
   }
 }
 
+/** While models are to be preloaded, it is looked at least so often whether one can, in ms. */
+const PRELOAD_LOOK_MS = 1_000;
+
 /** After so many failed stops in a row a shutdown ends without the engine. */
 const STOPS_AT_SHUTDOWN = 3;
 
@@ -389,4 +552,17 @@ const SHUTTING_DOWN: Failure = failure("shutting_down", "llmux is shutting down 
 
 function withRetryAfter(reason: Failure, retryAfterMs: number): Failure {
   return { ...reason, retryAfterMs };
+}
+
+/** With the figures that tell an operator what does not fit. */
+function withMemory(reason: Failure, record: ModelRecord, { devices }: Engines): Failure {
+  const { needBytes } = record.memory;
+  const needs = needBytes === null ? "" : `; it needs ${sizeText(needBytes)} of each GPU`;
+  const sizes = record.spec.devices.map((id) => {
+    const { memoryBytes, residents, sleepers } = devices.get(id);
+    const others = [...residents, ...sleepers].filter((model) => model !== record.spec.id);
+    const size = memoryBytes === null ? "" : ` has ${sizeText(memoryBytes)},`;
+    return `GPU ${id}${size} ${others.length === 0 ? "and nobody else is there" : `and ${others.join(", ")} are there`}`;
+  });
+  return { ...reason, message: `${reason.message}${needs}; ${sizes.join("; ")}` };
 }

@@ -1,19 +1,31 @@
 /** The switches under way, from the drain of those who leave to the wake of the one that comes. */
 import { assert } from "../base/assert.ts";
 import type { Failure } from "../base/failure.ts";
-import type { Admission } from "./admission.ts";
-import type { Drains } from "./drains.ts";
+import { isDrained, type Drains } from "./drains.ts";
+import { isAway, wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
-import { mustLeave } from "./placement.ts";
+import type { HostMemory } from "./host-memory.ts";
+import type { ModelId } from "./model.ts";
+import { oneMoreFor, placementFor, type Placement, type PlacementView } from "./placement.ts";
+import type { Verdict } from "./policy.ts";
 import type { SwitchSnapshot } from "./snapshot.ts";
 import type { SwitchCosts } from "./switch-cost.ts";
-import type { Switch } from "./switch.ts";
+import type { Switch, SwitchCause } from "./switch.ts";
 
 interface Parts {
   readonly engines: Engines;
-  readonly admission: Admission;
   readonly costs: SwitchCosts;
   readonly drains: Drains;
+  readonly host: HostMemory;
+  /** Whom to wake after a drain, of those who could come instead; null: always the one for whom it was. */
+  readonly chooseAgain: ((records: readonly ModelRecord[], nowMs: number) => ModelId) | null;
+}
+
+/** Why a switch begins, and what was weighed against what. */
+export interface SwitchReason {
+  readonly cause: SwitchCause;
+  readonly because: string;
+  readonly compared: readonly Verdict[];
 }
 
 /** One switch at most has a device, so switches on different devices go on side by side. */
@@ -25,69 +37,83 @@ export class Switches {
     this.#parts = parts;
   }
 
-  /** Why a switch to this model cannot begin now, in words; null when it can. */
-  obstacleFor(target: ModelRecord): string | null {
-    const { devices } = this.#parts.engines;
-    const own = devices.obstacleFor(target.spec);
-    if (own !== null) return own;
-    if (!isAway(target)) return `its engine is ${target.state.kind}`;
-    // A victim that spans more devices than the target must be free to leave all of them.
-    for (const id of mustLeave(target.spec, devices)) {
-      const victim = this.#parts.engines.get(id);
-      if (victim.state.kind !== "awake") return `${id} is ${victim.state.kind}`;
-      const obstacle = devices.obstacleFor(victim.spec);
-      if (obstacle !== null) return obstacle;
-    }
-    return null;
+  /** Who would have to leave for this model, and why a switch to it cannot begin now, in words (null when it can). */
+  outlookFor(
+    target: ModelRecord,
+    nowMs: number,
+  ): { readonly victims: readonly ModelId[]; readonly obstacle: string | null } {
+    const placement = placementFor(target, this.#view(nowMs));
+    if (placement.kind === "impossible") return { victims: [], obstacle: placement.because };
+    return { victims: placement.victims, obstacle: this.#obstacleFor(target, placement) };
   }
 
-  begin(target: ModelRecord, because: string, nowMs: number): void {
-    assert(this.obstacleFor(target) === null, `a switch to ${target.spec.id} began against an obstacle`);
-    const { engines } = this.#parts;
-    const victims = mustLeave(target.spec, engines.devices);
+  /** Only models that nobody uses would have to leave, and nothing is in the way. */
+  couldBeginUnnoticed(target: ModelRecord, isQuiet: (victim: ModelRecord) => boolean, nowMs: number): boolean {
+    const { victims, obstacle } = this.outlookFor(target, nowMs);
+    return obstacle === null && victims.every((id) => isQuiet(this.#parts.engines.get(id)));
+  }
+
+  begin(target: ModelRecord, { cause, because, compared }: SwitchReason, nowMs: number): void {
+    const { engines, host, drains } = this.#parts;
+    const placement = placementFor(target, this.#view(nowMs));
+    assert(placement.kind === "possible", `a switch to ${target.spec.id} began that is not possible`);
+    const obstacle = this.#obstacleFor(target, placement);
+    assert(obstacle === null, `a switch to ${target.spec.id} began against an obstacle: ${obstacle}`);
     const change: Switch = {
       target: target.spec.id,
-      victims,
+      victims: [...placement.victims],
+      stops: [...placement.stops],
+      cause,
       startedAtMs: nowMs,
       phase: "draining",
       drainedAtMs: null,
+      wokeFrom: null,
+      extra: null,
     };
-    const members = [target, ...victims.map((id) => engines.get(id))];
-    engines.devices.claim(
-      members.map((record) => record.spec),
-      change,
-    );
     this.#active.add(change);
-    for (const record of members) record.switch = change;
-    engines.journal({ kind: "switch started", from: victims, to: change.target, because }, nowMs);
-    for (const id of victims) {
-      const victim = engines.get(id);
-      this.#parts.drains.begin(victim, victim.spec.sleepLevel, nowMs);
+    this.#join(change, [target, ...this.#members(change.victims), ...this.#members(change.stops)]);
+    const { victims: from, target: to } = change;
+    engines.journal({ kind: "switch started", from: [...from], to, because, compared }, nowMs);
+    for (const victim of this.#members(change.victims)) {
+      const { level, stops } = host.bedFor(victim, (sleeper) => this.#mayStop(sleeper, change));
+      this.#join(change, stops);
+      change.stops.push(...stops.map(({ spec }) => spec.id));
+      drains.begin(victim, level, { for: "switch" }, nowMs);
     }
-    this.#evictIfDrained(change, nowMs);
+    this.#proceed(change, nowMs);
   }
 
+  /** Nothing runs on this victim any more, or it is gone. */
   victimDrained(victim: ModelRecord, nowMs: number): void {
     assert(victim.switch !== null, `${victim.spec.id} is no victim`);
-    this.#evictIfDrained(victim.switch, nowMs);
+    this.#proceed(victim.switch, nowMs);
   }
 
   /** An engine has fallen asleep or stopped: a victim, or one that died beside a switch, whose target may now come up. */
   settled(nowMs: number): void {
-    for (const change of this.#active) if (change.phase === "evicting") this.#wakeIfEvicted(change, nowMs);
+    for (const change of this.#active) if (change.phase === "evicting") this.#proceed(change, nowMs);
   }
 
   /** A switch for whose target nobody waits any more is called off, unless the target is on its way already. */
   waiterLeft(target: ModelRecord, nowMs: number): void {
     const change = target.switch;
-    if (target.queue.length > 0) return;
     if (change === null || change.target !== target.spec.id || change.phase === "waking") return;
-    this.#cancel(change, `nobody waits for ${change.target} any more`, nowMs);
-    // Those that were on their way to sleep go on; it is their change that keeps their devices closed now.
-    for (const id of change.victims) {
-      const victim = this.#parts.engines.get(id);
+    if (change.cause !== "requests" || isWanted(target)) return;
+    this.callOff(change, `nobody waits for ${change.target} any more`, nowMs);
+  }
+
+  /** Ends a switch whose target is not on its way yet. Those that were on their way to sleep go on. */
+  callOff(change: Switch, because: string, nowMs: number): void {
+    assert(change.phase !== "waking", `the switch to ${change.target} is called off during its wake`);
+    this.#cancel(change, because, nowMs);
+    for (const victim of this.#members(change.victims)) {
       if (victim.state.kind === "draining") this.#parts.drains.callOff(victim, nowMs);
     }
+  }
+
+  /** Forgets a switch whose target is on its way; the caller takes care of the engine. */
+  drop(change: Switch, because: string, nowMs: number): void {
+    this.#cancel(change, because, nowMs);
   }
 
   /** True for the target of a switch whose wake has begun. */
@@ -95,15 +121,17 @@ export class Switches {
     return record.switch?.target === record.spec.id && record.switch.phase === "waking";
   }
 
-  ended(target: ModelRecord, nowMs: number): void {
+  /** Returns why the target was brought up. */
+  ended(target: ModelRecord, nowMs: number): SwitchCause {
     const change = target.switch;
     assert(change !== null && change.phase === "waking", `${target.spec.id} woke up without a switch`);
     this.#forget(change);
     const costMs = nowMs - (change.drainedAtMs ?? change.startedAtMs);
-    const costAverageMs = this.#parts.costs.observe(change.victims, change.target, costMs);
+    const costAverageMs = this.#parts.costs.observe(change.victims, change.target, change.wokeFrom ?? 3, costMs);
     const durationMs = nowMs - change.startedAtMs;
-    const { victims: from, target: to } = change;
-    this.#parts.engines.journal({ kind: "switch ended", from, to, durationMs, costAverageMs }, nowMs);
+    const { victims, target: to, cause } = change;
+    this.#parts.engines.journal({ kind: "switch ended", from: victims, to, durationMs, costAverageMs }, nowMs);
+    return cause;
   }
 
   targetFailed(target: ModelRecord, reason: Failure, nowMs: number): void {
@@ -113,6 +141,34 @@ export class Switches {
     const { victims: from, target: to } = change;
     const durationMs = nowMs - change.startedAtMs;
     this.#parts.engines.journal({ kind: "switch failed", from, to, durationMs, failure: reason }, nowMs);
+  }
+
+  /** Who could make room for a wake that has found too little memory; null when nobody can, or one has already. */
+  oneMoreFor(target: ModelRecord, nowMs: number): ModelRecord | null {
+    const change = target.switch;
+    if (change === null || change.extra !== null) return null;
+    const extra = oneMoreFor(target, this.#view(nowMs), change.victims);
+    if (extra === null || extra.switch !== null) return null;
+    const { devices } = this.#parts.engines;
+    const isBusy = devices.of(extra.spec).some(({ switch: owner }) => owner !== null && owner !== change);
+    return isBusy || (extra.state.kind !== "awake" && extra.state.kind !== "asleep") ? null : extra;
+  }
+
+  /** The target's wake goes back to the beginning, with one more who must go. */
+  tryAgainWithout(extra: ModelRecord, target: ModelRecord, nowMs: number): void {
+    const change = target.switch;
+    assert(change !== null && change.phase === "waking", `${target.spec.id} is not on its way`);
+    change.extra = extra.spec.id;
+    change.phase = "draining";
+    this.#join(change, [extra]);
+    if (extra.state.kind === "asleep") {
+      change.stops.push(extra.spec.id);
+    } else {
+      change.victims.push(extra.spec.id);
+      const { level } = this.#parts.host.bedFor(extra, () => false);
+      this.#parts.drains.begin(extra, level, { for: "switch" }, nowMs);
+    }
+    this.#proceed(change, nowMs);
   }
 
   /** Drops all switches where they are; the caller takes care of the engines. */
@@ -125,36 +181,152 @@ export class Switches {
   }
 
   snapshot(): SwitchSnapshot[] {
-    return Array.from(this.#active, ({ victims: from, target: to, phase, startedAtMs }) => ({
-      from,
-      to,
-      phase,
-      startedAtMs,
-    }));
+    return Array.from(this.#active, ({ victims, target: to, phase, startedAtMs, cause }) => {
+      return { from: [...victims], to, phase, startedAtMs, cause };
+    });
   }
 
-  #evictIfDrained(change: Switch, nowMs: number): void {
-    if (change.phase !== "draining") return;
+  #obstacleFor(target: ModelRecord, placement: Extract<Placement, { kind: "possible" }>): string | null {
     const { engines } = this.#parts;
-    const victims = change.victims.map((id) => engines.get(id));
-    if (victims.some((victim) => victim.leases.size > 0)) return;
+    const { devices } = engines;
+    const own = devices.obstacleFor(target.spec);
+    if (own !== null) return own;
+    if (!isAway(target.state)) return `its engine is ${target.state.kind}`;
+    for (const id of placement.victims) {
+      const victim = engines.get(id);
+      if (victim.state.kind !== "awake") return `${id} is ${victim.state.kind}`;
+      // A victim that spans more devices than the target must be free to leave all of them.
+      const obstacle = devices.obstacleFor(victim.spec);
+      if (obstacle !== null) return obstacle;
+    }
+    for (const id of placement.stops) {
+      const obstacle = devices.obstacleFor(engines.get(id).spec);
+      if (obstacle !== null) return obstacle;
+    }
+    return null;
+  }
+
+  /** As far as it can go now. */
+  #proceed(change: Switch, nowMs: number): void {
+    if (change.phase === "draining" && this.#members(change.victims).every(isDrained)) this.#drained(change, nowMs);
+    if (change.phase === "evicting" && this.#evict(change, nowMs)) this.#wake(change, nowMs);
+  }
+
+  #drained(change: Switch, nowMs: number): void {
+    const { engines } = this.#parts;
     change.phase = "evicting";
     change.drainedAtMs = nowMs;
+    // What began in this very moment was chosen in it.
+    if (nowMs > change.startedAtMs && change.extra === null) this.#redirect(change, nowMs);
     const drainMs = nowMs - change.startedAtMs;
-    engines.journal({ kind: "drain ended", from: change.victims, to: change.target, drainMs }, nowMs);
-    // One that crashed during the drain is on its way out already.
-    for (const victim of victims) if (victim.state.kind === "draining") engines.putAway(victim, nowMs);
-    this.#wakeIfEvicted(change, nowMs);
+    engines.journal({ kind: "drain ended", from: [...change.victims], to: change.target, drainMs }, nowMs);
   }
 
-  #wakeIfEvicted(change: Switch, nowMs: number): void {
+  /** Puts everyone away whose turn it is. True when all are. */
+  #evict(change: Switch, nowMs: number): boolean {
+    const { engines, host } = this.#parts;
+    const { devices } = engines;
+    for (const sleeper of this.#members(change.stops)) {
+      if (sleeper.state.kind !== "asleep" || devices.changeOn(sleeper.spec) !== null) continue;
+      host.onGivenUp(sleeper);
+      engines.stop(sleeper, null, nowMs);
+    }
+    // What they held of the host is what the next ones may need.
+    if (this.#members(change.stops).some(({ state }) => state.kind === "asleep" || !isAway(state))) return false;
+    for (const victim of this.#members(change.victims)) {
+      // One that crashed during the drain is on its way out already.
+      if (victim.state.kind === "draining" && !this.#someoneChangesBeside(victim)) engines.putAway(victim, nowMs);
+    }
+    return this.#members(change.victims).every(({ state }) => isAway(state));
+  }
+
+  #wake(change: Switch, nowMs: number): void {
     const { engines } = this.#parts;
     const target = engines.get(change.target);
     // Not only the victims: the target or another sleeper may have crashed meanwhile, and what is left of it must be gone.
     if (engines.devices.changeOn(target.spec) !== null) return;
-    assert(target.queue.length > 0, `a switch to ${change.target} goes on though nobody waits`);
+    assert(change.cause !== "requests" || isWanted(target), `a switch to ${change.target} goes on though nobody waits`);
     change.phase = "waking";
+    change.wokeFrom = wakesFrom(target.state);
     engines.bringUp(target, nowMs);
+  }
+
+  /** Demand has moved during the drain: another model may be worth more now than the one for whom it began. */
+  #redirect(change: Switch, nowMs: number): void {
+    const { engines, chooseAgain } = this.#parts;
+    const before = engines.get(change.target);
+    if (chooseAgain === null || change.cause !== "requests" || change.victims.length === 0) return;
+    const able = [...before.island.waiting].filter((record) => this.#couldTakeOver(record, change, nowMs));
+    if (able.length < 2) return;
+    const target = engines.get(chooseAgain(able, nowMs));
+    if (target === before) return;
+    const placement = placementFor(target, { ...this.#view(nowMs), within: change });
+    assert(placement.kind === "possible", `${target.spec.id} cannot take over a switch`);
+    this.#leave(change);
+    const spared = this.#members(change.victims.filter((id) => !placement.victims.includes(id)));
+    change.target = target.spec.id;
+    change.victims.splice(0, change.victims.length, ...placement.victims);
+    this.#join(change, [target, ...this.#members(change.victims), ...this.#members(change.stops)]);
+    engines.journal(
+      { kind: "switch redirected", from: [...change.victims], before: before.spec.id, to: change.target },
+      nowMs,
+    );
+    for (const victim of spared) if (victim.state.kind === "draining") this.#parts.drains.callOff(victim, nowMs);
+  }
+
+  #couldTakeOver(record: ModelRecord, change: Switch, nowMs: number): boolean {
+    const { devices } = this.#parts.engines;
+    if (record.spec.id === change.target) return true;
+    if (record.switch !== null || !isAway(record.state)) return false;
+    if (record.lastFailure !== null && record.retryAtMs > nowMs) return false;
+    if (devices.of(record.spec).some(({ switch: owner }) => owner !== change)) return false;
+    const placement = placementFor(record, { ...this.#view(nowMs), within: change });
+    if (placement.kind === "impossible") return false;
+    const { victims, stops } = placement;
+    return victims.every((id) => change.victims.includes(id)) && stops.every((id) => change.stops.includes(id));
+  }
+
+  /** What is left of a crashed engine only comes free, which does a sleep no harm. */
+  #someoneChangesBeside({ spec }: ModelRecord): boolean {
+    const { engines } = this.#parts;
+    return engines.devices.of(spec).some(({ inTransition }) =>
+      [...inTransition].some((id) => {
+        const { state } = engines.get(id);
+        return state.kind !== "stopping" || state.because === null;
+      }),
+    );
+  }
+
+  #mayStop(sleeper: ModelRecord, change: Switch): boolean {
+    if (sleeper.switch !== null) return false;
+    const { devices } = this.#parts.engines;
+    const isFree = devices.of(sleeper.spec).every(({ switch: owner }) => owner === null || owner === change);
+    return isFree && devices.changeOn(sleeper.spec) === null;
+  }
+
+  #view(nowMs: number): PlacementView {
+    const { engines, costs } = this.#parts;
+    return { engines, nowMs, wakeCostMs: ({ spec }) => costs.estimateMs([], spec.id, spec.sleepLevel) };
+  }
+
+  #members(ids: readonly ModelId[]): ModelRecord[] {
+    return ids.map((id) => this.#parts.engines.get(id));
+  }
+
+  #join(change: Switch, records: readonly ModelRecord[]): void {
+    this.#parts.engines.devices.claim(
+      records.map(({ spec }) => spec),
+      change,
+    );
+    for (const record of records) record.switch = change;
+  }
+
+  #leave(change: Switch): void {
+    const { engines } = this.#parts;
+    engines.devices.release(change);
+    for (const record of this.#members([change.target, ...change.victims, ...change.stops])) {
+      if (record.switch === change) record.switch = null;
+    }
   }
 
   #cancel(change: Switch, because: string, nowMs: number): void {
@@ -165,16 +337,11 @@ export class Switches {
 
   #forget(change: Switch): void {
     this.#active.delete(change);
-    const { engines } = this.#parts;
-    engines.devices.release(change);
-    for (const id of [change.target, ...change.victims]) {
-      const record = engines.get(id);
-      if (record.switch === change) record.switch = null;
-    }
+    this.#leave(change);
   }
 }
 
-/** True when the engine's memory is free, but for a sleeper's residue, and nothing is under way for it. */
-function isAway({ state }: ModelRecord): boolean {
-  return state.kind === "asleep" || state.kind === "stopped" || state.kind === "failed";
+/** Somebody waits for it, or stands still on it. */
+export function isWanted(record: ModelRecord): boolean {
+  return record.queue.length > 0 || record.suspendedSinceMs !== null;
 }

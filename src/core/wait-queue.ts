@@ -1,7 +1,11 @@
-/** The requests that wait for one model, oldest first: a linked list, so that a leaver in the middle costs nothing. */
+/**
+ * The requests that wait for one model: a lane for each priority, oldest first. A lane is a linked list, so that a leaver in the
+ * middle costs nothing. Sums over all that wait are kept, so that a policy can weigh a queue without walking it.
+ */
 import { assert } from "../base/assert.ts";
-import type { ModelId } from "./model.ts";
+import type { ModelId, Priority } from "./model.ts";
 import type { WaiterId } from "./lease.ts";
+import { PRIORITIES, PRIORITY_HEAD_START_MS, PRIORITY_WEIGHT } from "./priority.ts";
 import type { Timer } from "./timers.ts";
 
 /** One waiting request. */
@@ -9,6 +13,7 @@ export interface Waiter {
   readonly id: WaiterId;
   readonly model: ModelId;
   readonly enqueuedAtMs: number;
+  readonly priority: Priority;
   /** The alarm at which it has waited too long. */
   deadline: Timer | null;
   previous: Waiter | null;
@@ -17,49 +22,103 @@ export interface Waiter {
 }
 
 /** Makes a waiter that is in no queue yet. */
-export function newWaiter(id: WaiterId, model: ModelId, enqueuedAtMs: number): Waiter {
-  return { id, model, enqueuedAtMs, deadline: null, previous: null, next: null, queue: null };
+export function newWaiter(id: WaiterId, model: ModelId, enqueuedAtMs: number, priority: Priority = "normal"): Waiter {
+  return { id, model, enqueuedAtMs, priority, deadline: null, previous: null, next: null, queue: null };
+}
+
+interface Lane {
+  oldest: Waiter | null;
+  newest: Waiter | null;
+  length: number;
+  sumEnqueuedAtMs: number;
 }
 
 /** All operations take constant time. */
 export class WaitQueue {
-  #oldest: Waiter | null = null;
-  #newest: Waiter | null = null;
+  readonly #lanes: Readonly<Record<Priority, Lane>> = { high: newLane(), normal: newLane(), low: newLane() };
   #length = 0;
-  #sumEnqueuedAtMs = 0;
 
   get length(): number {
     return this.#length;
   }
 
+  /** Who has waited longest. */
   get oldest(): Waiter | null {
-    return this.#oldest;
+    return this.#first(() => 0);
+  }
+
+  /** Who is let in first: a priority counts like a head start, so that nobody is passed for ever. */
+  get next(): Waiter | null {
+    return this.#first((priority) => PRIORITY_HEAD_START_MS[priority]);
   }
 
   /** The sum of all enqueue times: with the length it gives the summed age of the queue at any moment. */
   get sumEnqueuedAtMs(): number {
-    return this.#sumEnqueuedAtMs;
+    return PRIORITIES.reduce((sum, priority) => sum + this.#lanes[priority].sumEnqueuedAtMs, 0);
+  }
+
+  /** The number of those that wait, each counted by its priority. */
+  get weight(): number {
+    const { high, normal, low } = this.#lanes;
+    return high.length * PRIORITY_WEIGHT.high + normal.length + low.length * PRIORITY_WEIGHT.low;
+  }
+
+  /** The same without low ones: those do not press for a switch. */
+  get pressingWeight(): number {
+    return this.#lanes.high.length * PRIORITY_WEIGHT.high + this.#lanes.normal.length;
+  }
+
+  /** The sum of the enqueue times, each counted by its priority, in ms. */
+  get weightedEnqueuedAtMs(): number {
+    const { high, normal, low } = this.#lanes;
+    return (
+      high.sumEnqueuedAtMs * PRIORITY_WEIGHT.high + normal.sumEnqueuedAtMs + low.sumEnqueuedAtMs * PRIORITY_WEIGHT.low
+    );
   }
 
   push(waiter: Waiter): void {
     assert(waiter.queue === null, `waiter ${waiter.id} is in a queue already`);
+    const lane = this.#lanes[waiter.priority];
     waiter.queue = this;
-    waiter.previous = this.#newest;
-    if (this.#newest === null) this.#oldest = waiter;
-    else this.#newest.next = waiter;
-    this.#newest = waiter;
+    waiter.previous = lane.newest;
+    if (lane.newest === null) lane.oldest = waiter;
+    else lane.newest.next = waiter;
+    lane.newest = waiter;
+    lane.length += 1;
+    lane.sumEnqueuedAtMs += waiter.enqueuedAtMs;
     this.#length += 1;
-    this.#sumEnqueuedAtMs += waiter.enqueuedAtMs;
   }
 
   remove(waiter: Waiter): void {
     assert(waiter.queue === this, `waiter ${waiter.id} is not in this queue`);
-    if (waiter.previous === null) this.#oldest = waiter.next;
+    const lane = this.#lanes[waiter.priority];
+    if (waiter.previous === null) lane.oldest = waiter.next;
     else waiter.previous.next = waiter.next;
-    if (waiter.next === null) this.#newest = waiter.previous;
+    if (waiter.next === null) lane.newest = waiter.previous;
     else waiter.next.previous = waiter.previous;
     waiter.previous = waiter.next = waiter.queue = null;
+    lane.length -= 1;
+    // From 0 again whenever it is empty, so that the sum stays exact.
+    lane.sumEnqueuedAtMs = lane.length === 0 ? 0 : lane.sumEnqueuedAtMs - waiter.enqueuedAtMs;
     this.#length -= 1;
-    this.#sumEnqueuedAtMs = this.#length === 0 ? 0 : this.#sumEnqueuedAtMs - waiter.enqueuedAtMs;
   }
+
+  /** Of the lanes' heads the one that came first, head starts counted; the more urgent one when they are equal. */
+  #first(headStartMs: (priority: Priority) => number): Waiter | null {
+    let first: Waiter | null = null;
+    let firstAtMs = Infinity;
+    for (const priority of PRIORITIES) {
+      const head = this.#lanes[priority].oldest;
+      if (head === null) continue;
+      const atMs = head.enqueuedAtMs - headStartMs(priority);
+      if (atMs >= firstAtMs) continue;
+      first = head;
+      firstAtMs = atMs;
+    }
+    return first;
+  }
+}
+
+function newLane(): Lane {
+  return { oldest: null, newest: null, length: 0, sumEnqueuedAtMs: 0 };
 }

@@ -33,7 +33,7 @@ class ToldScheduler implements RequestScheduler {
   }
 
   lease(waiter: WaiterId): Lease {
-    return { id: (this.#lastLease += 1), waiter, model: "m", grantedAtMs: 0, waitedMs: 0 };
+    return { id: (this.#lastLease += 1), waiter, model: "m", priority: "normal", grantedAtMs: 0, waitedMs: 0 };
   }
 
   #hear(what: string): void {

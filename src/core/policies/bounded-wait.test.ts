@@ -19,7 +19,9 @@ function candidate(model: string, { count, oldestS }: Waiting, rest: Partial<Can
     devices: ["0"],
     waiting: count,
     oldestEnqueuedAtMs,
-    sumEnqueuedAtMs: count * oldestEnqueuedAtMs,
+    weight: count,
+    pressingWeight: count,
+    weightedEnqueuedAtMs: count * oldestEnqueuedAtMs,
     obstacle: null,
     victims: [awake("a", 10, 4)],
     switchCostMs: 2000,
@@ -31,7 +33,7 @@ function candidate(model: string, { count, oldestS }: Waiting, rest: Partial<Can
 }
 
 function awake(model: string, forS: number, inFlight: number, waiting = 0): Resident {
-  return { model, awakeSinceMs: NOW_MS - forS * 1000, inFlight, waiting };
+  return { model, awakeSinceMs: NOW_MS - forS * 1000, inFlight, waiting, load: inFlight + waiting };
 }
 
 function decision(candidates: readonly Candidate[]): Decision {
@@ -119,8 +121,21 @@ describe("bounded wait", () => {
     assert.equal(decide(candidate("wide", { count: 1, oldestS: 30 }, wide), right), "right");
   });
 
-  it("asks again half a second later, since values grow with time alone", () => {
-    const made = decision([candidate("b", { count: 1, oldestS: 1 })]);
-    assert.deepEqual(made, { kind: "stay", askAgainAtMs: NOW_MS + 500 });
+  it("asks again when time alone can change the answer: when the target wait is reached, or somebody has stayed long enough", () => {
+    const asksInS = (...candidates: Candidate[]): number | null => {
+      const made = decision(candidates);
+      assert.ok(made.kind === "stay");
+      return made.askAgainAtMs === null ? null : (made.askAgainAtMs - NOW_MS) / 1000;
+    };
+    assert.equal(asksInS(candidate("b", { count: 1, oldestS: 1 })), 22);
+    assert.equal(asksInS(candidate("b", { count: 9, oldestS: 1 }, { victims: [awake("a", 4, 4)] })), 2);
+    const stuck = candidate("b", { count: 9, oldestS: 1 }, { obstacle: "device 0 is switching to c" });
+    assert.equal(asksInS(stuck), null, "an engine will tell");
+  });
+
+  it("asks again half a second later while only credit is missing", () => {
+    const made = decision([candidate("b", { count: 1, oldestS: 30 })]);
+    assert.ok(made.kind === "stay");
+    assert.equal(made.askAgainAtMs, NOW_MS + 500);
   });
 });

@@ -3,16 +3,16 @@
  *
  * | rule, in this order                                                            | the switch goes to        |
  * |--------------------------------------------------------------------------------|---------------------------|
- * | nobody is awake on the devices, or nobody is using who is                      | the most valuable model   |
- * | the model that is awake has not earned its switch yet (three times the cost; once, for one that is overdue) | nobody |
+ * | nobody has to leave, or nobody is using who has to                             | the most valuable model   |
+ * | the models that are awake have not earned their switch yet (three times the cost; once, for one that is overdue) | nobody |
  * | somebody's oldest request reaches `maxWaitMs`, the switch included             | the most overdue model    |
  * | somebody's oldest request reaches `targetWaitMs`, and the credit pays          | the one that waited longest |
- * | more wait for another model than half of what the one that is awake has to do  | the most valuable model   |
+ * | more wait for another model than half of what those who must leave have to do  | the most valuable of such |
  *
- * Value is the number of waiting requests, older ones counting more, for each second of switch and visit.
+ * Value is the weight of the waiting requests, by priority and age, for each second of switch and visit.
  */
 import type { DeviceId, ModelId } from "../model.ts";
-import type { Candidate, Decision, Policy, PolicyView } from "../policy.ts";
+import type { BoundTerms, Candidate, Decision, Holds, Policy, PolicyView, Verdict } from "../policy.ts";
 
 /** All in ms; `targetWaitMs` < `maxWaitMs`. */
 export interface BoundedWaitOptions {
@@ -20,6 +20,8 @@ export interface BoundedWaitOptions {
   readonly targetWaitMs: number;
   /** An older request does force one. */
   readonly maxWaitMs: number;
+  /** As much credit can be saved up: a dearer switch may be forced with this much, and is paid off afterwards. */
+  readonly forcedCreditMaxMs?: number;
 }
 
 /** A model stays until it has been awake for so many times the cost of the switch away from it. */
@@ -29,19 +31,23 @@ const STAY_COSTS_OVERDUE = 1;
 /** A request that has waited so long counts twice. */
 const AGE_WEIGHT_MS = 30_000;
 
-/** More than this share of the load of the model that is awake must wait elsewhere. */
+/** More than this share of the load of the models that must leave must wait elsewhere. */
 const OUTWEIGH_SHARE = 0.5;
 
-/** While somebody waits, weights grow with time alone; so often are they looked at. */
+/** Credit grows with time; so often is it looked at while somebody waits for it. */
 const ASK_AGAIN_MS = 500;
 
 /** Makes the policy. */
 export function boundedWait(options: BoundedWaitOptions): Policy {
-  return (view) => decide(view, options);
+  return Object.assign((view: PolicyView) => decide(view, options), {
+    chooseAgain: (view: PolicyView) => chooseAgain(view, options),
+    explain: (view: PolicyView) => explain(view, options),
+    boundMs: (terms: BoundTerms) => boundMs(terms, options),
+  });
 }
 
 interface Considered extends Candidate {
-  /** Waiting requests, weighed by age, for each ms of switch and visit. */
+  /** Waiting requests, weighed by priority and age, for each ms of switch and visit. */
   readonly value: number;
   /** A switch must begin by then, or the oldest request waits past the bound. */
   readonly overdueAtMs: number;
@@ -49,6 +55,9 @@ interface Considered extends Candidate {
   readonly isOverdue: boolean;
   /** What those who would have to leave still have to do: requests in flight and in their queues. */
   readonly load: number;
+  /** From then on those who would have to leave have stayed long enough, for a switch that pays and for an overdue one. */
+  readonly stayedAtMs: number;
+  readonly stayedOverdueAtMs: number;
 }
 
 interface Rule {
@@ -56,7 +65,7 @@ interface Rule {
   readonly order: (a: Considered, b: Considered) => number;
   readonly applies: (candidate: Considered, nowMs: number) => boolean;
   /** The decision, or null when it is not to be made now. */
-  readonly decide: (candidate: Considered, nowMs: number) => Decision | null;
+  readonly decide: (candidate: Considered, nowMs: number, options: BoundedWaitOptions) => Decision | null;
 }
 
 const byValue: Rule["order"] = (a, b) => b.value - a.value;
@@ -67,37 +76,33 @@ const RULES: readonly Rule[] = [
     order: byValue,
     applies: ({ load }) => load === 0,
     decide: (to) =>
-      switchTo(to, to.victims.length === 0 ? "nobody is awake there" : "nobody uses the model that is awake"),
+      switchTo(to, to.victims.length === 0 ? "nobody has to leave for it" : "nobody uses those who must leave for it"),
   },
   {
     order: byAge,
     applies: ({ isOverdue }) => isOverdue,
     decide: (to, nowMs) =>
-      hasStayed(to, STAY_COSTS_OVERDUE, nowMs)
+      to.stayedOverdueAtMs <= nowMs
         ? switchTo(to, `its oldest request has waited ${waited(to, nowMs)} and may wait no longer`)
         : null,
   },
   {
     order: byAge,
     applies: ({ targetAtMs }, nowMs) => targetAtMs <= nowMs,
-    decide(to, nowMs) {
-      const costMs = to.switchCostMs + to.switchBackCostMs;
-      if (!hasStayed(to, STAY_COSTS, nowMs) || to.forcedCreditMs < costMs) return null;
-      return switchTo(
-        to,
-        `its oldest request has waited ${waited(to, nowMs)}, and there is credit for the switch`,
-        costMs,
-      );
+    decide(to, nowMs, options) {
+      if (to.stayedAtMs > nowMs || !hasCredit(to, options)) return null;
+      const because = `its oldest request has waited ${waited(to, nowMs)}, and there is credit for the switch`;
+      return switchTo(to, because, forcedCostMs(to));
     },
   },
   {
     order: byValue,
-    applies: () => true,
+    applies: outweighs,
     decide(to, nowMs) {
-      if (!hasStayed(to, STAY_COSTS, nowMs) || to.waiting <= OUTWEIGH_SHARE * to.load) return null;
+      if (to.stayedAtMs > nowMs) return null;
       return switchTo(
         to,
-        `${to.waiting} wait for it, more than half of the ${to.load} that the model which is awake has to do`,
+        `${to.waiting} wait for it, more than half of the ${rounded(to.load)} that ${names(to)} must do`,
       );
     },
   },
@@ -106,31 +111,51 @@ const RULES: readonly Rule[] = [
 function decide({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions): Decision {
   const all = candidates.map((candidate) => consider(candidate, nowMs, options));
   const keepers = keepersOfDevices(all);
+  const canGo = (candidate: Considered): boolean => candidate.obstacle === null && !isKeptOut(candidate, keepers);
   for (const { order, applies, decide: decideFor } of RULES) {
     const seen = new Set<DeviceId>();
     for (const candidate of all.filter((one) => applies(one, nowMs)).sort(order)) {
       const isFirst = !candidate.devices.some((device) => seen.has(device));
       for (const device of candidate.devices) seen.add(device);
-      if (!isFirst || candidate.obstacle !== null || isKeptOut(candidate, keepers)) continue;
-      const decision = decideFor(candidate, nowMs);
+      if (!isFirst || !canGo(candidate)) continue;
+      const decision = decideFor(candidate, nowMs, options);
       if (decision !== null) return decision;
     }
   }
-  return { kind: "stay", askAgainAtMs: nowMs + ASK_AGAIN_MS };
+  const free = all.filter(canGo);
+  return { kind: "stay", askAgainAtMs: askAgainAt(free, nowMs, options), holds: holdsFor(free, keepers, nowMs) };
 }
 
 function consider(candidate: Candidate, nowMs: number, options: BoundedWaitOptions): Considered {
-  const { oldestEnqueuedAtMs, switchCostMs, visitMs, waiting, sumEnqueuedAtMs } = candidate;
-  const weight = waiting + (waiting * nowMs - sumEnqueuedAtMs) / AGE_WEIGHT_MS;
+  const { oldestEnqueuedAtMs, switchCostMs, visitMs, victims } = candidate;
   const overdueAtMs = oldestEnqueuedAtMs + options.maxWaitMs - switchCostMs;
+  // To stay for longer than anybody is meant to wait would be to pay for one switch with another.
+  const stayMs = Math.min(STAY_COSTS * switchCostMs, Math.max(options.targetWaitMs, switchCostMs));
+  let load = 0;
+  let awakeSinceMs = -Infinity;
+  for (const victim of victims) {
+    load += victim.load;
+    awakeSinceMs = Math.max(awakeSinceMs, victim.awakeSinceMs);
+  }
   return {
     ...candidate,
-    value: weight / (switchCostMs + visitMs),
+    value: weightAt(candidate, nowMs) / (switchCostMs + visitMs),
     overdueAtMs,
     targetAtMs: oldestEnqueuedAtMs + options.targetWaitMs - switchCostMs,
     isOverdue: overdueAtMs <= nowMs,
-    load: candidate.victims.reduce((sum, victim) => sum + victim.inFlight + victim.waiting, 0),
+    load,
+    stayedAtMs: awakeSinceMs + stayMs,
+    stayedOverdueAtMs: awakeSinceMs + STAY_COSTS_OVERDUE * switchCostMs,
   };
+}
+
+function weightAt({ weight, weightedEnqueuedAtMs }: Candidate, nowMs: number): number {
+  return weight + (weight * nowMs - weightedEnqueuedAtMs) / AGE_WEIGHT_MS;
+}
+
+/** Low requests do not count here: they wait until nobody uses the model that is awake, or until `targetWaitMs`. */
+function outweighs({ pressingWeight, load }: Considered): boolean {
+  return pressingWeight > OUTWEIGH_SHARE * load;
 }
 
 /**
@@ -146,17 +171,134 @@ function keepersOfDevices(all: readonly Considered[]): ReadonlyMap<DeviceId, Mod
 }
 
 function isKeptOut({ model, devices }: Considered, keepers: ReadonlyMap<DeviceId, ModelId>): boolean {
-  return devices.some((device) => (keepers.get(device) ?? model) !== model);
+  return keepers.size > 0 && devices.some((device) => (keepers.get(device) ?? model) !== model);
 }
 
-function hasStayed({ victims, switchCostMs }: Considered, costs: number, nowMs: number): boolean {
-  return victims.every(({ awakeSinceMs }) => nowMs >= awakeSinceMs + costs * switchCostMs);
+/** The first moment at which time alone can change the answer; null while only an engine can. */
+function askAgainAt(free: readonly Considered[], nowMs: number, options: BoundedWaitOptions): number | null {
+  let atMs = Infinity;
+  for (const candidate of free) {
+    const { overdueAtMs, stayedOverdueAtMs, targetAtMs, stayedAtMs } = candidate;
+    const forcedAtMs = Math.max(targetAtMs, stayedAtMs, hasCredit(candidate, options) ? 0 : nowMs + ASK_AGAIN_MS);
+    const outweighsAtMs = outweighs(candidate) ? stayedAtMs : Infinity;
+    const unusedAtMs = candidate.load === 0 ? nowMs : Infinity;
+    for (const dueAtMs of [Math.max(overdueAtMs, stayedOverdueAtMs), forcedAtMs, outweighsAtMs, unusedAtMs]) {
+      // What is due already waits for another one that comes first.
+      atMs = Math.min(atMs, dueAtMs > nowMs ? dueAtMs : nowMs + ASK_AGAIN_MS);
+    }
+  }
+  return atMs === Infinity ? null : atMs;
 }
 
-function switchTo({ model }: Considered, because: string, forcedCostMs = 0): Decision {
-  return { kind: "switch", to: model, because, forcedCostMs };
+/**
+ * Only the last rule depends on how much waits and runs. Its two sides may move towards each other until they meet half-way; a
+ * candidate for whom somebody has not stayed long enough is looked at again when that is over.
+ */
+function holdsFor(free: readonly Considered[], keepers: ReadonlyMap<DeviceId, ModelId>, nowMs: number): Holds {
+  let weightMax = 0;
+  let loadMin = Infinity;
+  for (const { stayedAtMs, pressingWeight, load } of free) {
+    if (stayedAtMs > nowMs) continue;
+    weightMax = Math.max(weightMax, pressingWeight);
+    loadMin = Math.min(loadMin, load);
+  }
+  const pressingWeightAtMost = loadMin === Infinity ? Infinity : (weightMax + OUTWEIGH_SHARE * loadMin) / 2;
+  return {
+    pressingWeightAtMost,
+    loadAtLeast: loadMin === Infinity ? 0 : pressingWeightAtMost / OUTWEIGH_SHARE,
+    keptDevices: new Set(keepers.keys()),
+  };
+}
+
+function chooseAgain({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions): ModelId {
+  const all = candidates.map((candidate) => consider(candidate, nowMs, options));
+  const overdue = all.filter(({ isOverdue }) => isOverdue).sort(byAge);
+  const [first] = overdue.length > 0 ? overdue : all.sort(byValue);
+  return first?.model ?? "";
+}
+
+/**
+ * Once its oldest request is overdue a model's turn comes after what is under way and after those who were overdue before it:
+ * one turn of every other model, and one for each further batch of older requests. A turn is what the one that is awake may
+ * still stay, its drain, and the switch. One that takes several devices may have to wait for a turn on each.
+ */
+function boundMs(terms: BoundTerms, { maxWaitMs }: BoundedWaitOptions): number | null {
+  const { otherModels, olderWaiting, inFlightMax, switchCostMaxMs, drainMaxMs, devicesMax } = terms;
+  if (drainMaxMs === null) return null;
+  const turns = 2 + otherModels + Math.ceil(olderWaiting / inFlightMax);
+  const turnMs = STAY_COSTS_OVERDUE * switchCostMaxMs + drainMaxMs + switchCostMaxMs;
+  return maxWaitMs + turns * turnMs * (devicesMax > 1 ? 1 + devicesMax : 1);
+}
+
+function explain({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions): readonly Verdict[] {
+  const all = candidates.map((candidate) => consider(candidate, nowMs, options));
+  const keepers = keepersOfDevices(all);
+  return all
+    .toSorted((a, b) => Number(b.isOverdue) - Number(a.isOverdue) || byValue(a, b))
+    .map((candidate) => ({
+      model: candidate.model,
+      weighed: weighed(candidate, nowMs),
+      keptBy: keptBy(candidate, keepers, nowMs, options),
+    }));
+}
+
+function weighed(candidate: Considered, nowMs: number): string {
+  const { waiting, switchCostMs, visitMs, value } = candidate;
+  const worth = Number((value * 1000).toPrecision(2));
+  return (
+    `${waiting} ${waiting === 1 ? "waits" : "wait"}, the oldest for ${waited(candidate, nowMs)}; the switch costs ` +
+    `${seconds(switchCostMs)} and its visit lasts about ${seconds(visitMs)}: worth ${worth} requests a second`
+  );
+}
+
+function keptBy(
+  candidate: Considered,
+  keepers: ReadonlyMap<DeviceId, ModelId>,
+  nowMs: number,
+  options: BoundedWaitOptions,
+): string | null {
+  const { obstacle, load, devices, isOverdue, stayedAtMs, stayedOverdueAtMs, targetAtMs, pressingWeight } = candidate;
+  if (obstacle !== null) return obstacle;
+  const keeper = devices.map((device) => keepers.get(device)).find((id) => id !== undefined && id !== candidate.model);
+  if (keeper !== undefined) return `${keeper} is overdue and comes first`;
+  if (load === 0) return null;
+  const readyAtMs = isOverdue ? stayedOverdueAtMs : stayedAtMs;
+  if (readyAtMs > nowMs) return `${names(candidate)} is in use and may stay for another ${seconds(readyAtMs - nowMs)}`;
+  if (isOverdue || outweighs(candidate)) return null;
+  const half = `${rounded(pressingWeight)} wait for it, and more than half of the ${rounded(load)} that ${names(candidate)} must do would have to`;
+  if (targetAtMs > nowMs) return `${half}; in ${seconds(targetAtMs - nowMs)} it may force a switch`;
+  if (hasCredit(candidate, options)) return null;
+  return `${half}; it may force a switch when there is credit of ${seconds(neededCreditMs(candidate, options))} (there is ${seconds(candidate.forcedCreditMs)})`;
+}
+
+function forcedCostMs({ switchCostMs, switchBackCostMs }: Considered): number {
+  return switchCostMs + switchBackCostMs;
+}
+
+function neededCreditMs(candidate: Considered, { forcedCreditMaxMs = Infinity }: BoundedWaitOptions): number {
+  return Math.min(forcedCostMs(candidate), forcedCreditMaxMs);
+}
+
+function hasCredit(candidate: Considered, options: BoundedWaitOptions): boolean {
+  return candidate.forcedCreditMs >= neededCreditMs(candidate, options);
+}
+
+function switchTo({ model }: Considered, because: string, forcedMs = 0): Decision {
+  return { kind: "switch", to: model, because, forcedCostMs: forcedMs };
+}
+
+function names({ victims }: Considered): string {
+  return victims.map(({ model }) => model).join(" and ");
 }
 
 function waited({ oldestEnqueuedAtMs }: Considered, nowMs: number): string {
-  return `${((nowMs - oldestEnqueuedAtMs) / 1000).toFixed(1)} s`;
+  return seconds(nowMs - oldestEnqueuedAtMs);
+}
+
+function seconds(durationMs: number): string {
+  return `${(durationMs / 1000).toFixed(1)} s`;
+}
+
+function rounded(weight: number): number {
+  return Math.round(weight * 100) / 100;
 }

@@ -9,7 +9,9 @@ const candidate = (model: string, oldestEnqueuedAtMs: number, rest: Partial<Cand
   devices: ["0"],
   waiting: 1,
   oldestEnqueuedAtMs,
-  sumEnqueuedAtMs: oldestEnqueuedAtMs,
+  weight: 1,
+  pressingWeight: 1,
+  weightedEnqueuedAtMs: oldestEnqueuedAtMs,
   obstacle: null,
   victims: [],
   switchCostMs: 3000,
@@ -19,7 +21,7 @@ const candidate = (model: string, oldestEnqueuedAtMs: number, rest: Partial<Cand
   ...rest,
 });
 
-const awake = (model: string, awakeSinceMs: number) => ({ model, awakeSinceMs, inFlight: 0, waiting: 0 });
+const awake = (model: string, awakeSinceMs: number) => ({ model, awakeSinceMs, inFlight: 0, waiting: 0, load: 0 });
 
 /** "to b", "stay", or "stay until 7". */
 function decide(nowMs: number, candidates: readonly Candidate[], minActiveMs = 5000): string {

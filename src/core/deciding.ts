@@ -1,0 +1,166 @@
+/** When the policy is asked, and what follows from its answers. */
+import { assert } from "../base/assert.ts";
+import { candidateOf, candidatesOn, isCandidate } from "./candidates.ts";
+import type { Engines, ModelRecord } from "./engines.ts";
+import type { ForcedCredit } from "./forced-credit.ts";
+import type { Island } from "./island.ts";
+import type { ModelId } from "./model.ts";
+import { loadOf } from "./placement.ts";
+import type { Candidate, Decision, Holds, Policy, Verdict } from "./policy.ts";
+import type { SwitchCosts } from "./switch-cost.ts";
+import type { Switches } from "./switches.ts";
+import type { Timers } from "./timers.ts";
+import type { Visits } from "./visits.ts";
+
+interface Parts {
+  readonly engines: Engines;
+  readonly switches: Switches;
+  readonly costs: SwitchCosts;
+  readonly visits: Visits;
+  readonly forcedCredit: ForcedCredit | null;
+  readonly timers: Timers;
+  readonly policy: Policy;
+}
+
+/** With so many models that wait, who leaves a queue is no reason to ask at once, but only to ask soon. */
+const MANY_WAITING = 32;
+const SOON_MS = 100;
+
+/** As many candidates of a decision are written down. */
+const COMPARED_MAX = 10;
+
+/** Islands that must be looked at are collected during an event and looked at when it is over. */
+export class Deciding {
+  readonly #parts: Parts;
+  readonly #due = new Set<Island>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** An engine has changed, or a switch has: everything may be different. */
+  changed(record: ModelRecord): void {
+    this.#due.add(record.island);
+  }
+
+  /** One more waits for this model. */
+  arrived(record: ModelRecord, nowMs: number): void {
+    const { island, queue, suspendedSinceMs } = record;
+    if (record.state.kind === "awake") return;
+    if (island.holds === null) this.#due.add(island);
+    else if (queue.length === 1 && suspendedSinceMs === null) this.#newcomer(record, island.holds, nowMs);
+    else if (queue.pressingWeight > island.holds.pressingWeightAtMost) this.#due.add(island);
+  }
+
+  /** A request of this model has ended. */
+  released(record: ModelRecord): void {
+    const { holds } = record.island;
+    const load = loadOf(record);
+    if (holds === null || load === 0 || load < holds.loadAtLeast) this.#due.add(record.island);
+  }
+
+  /** Somebody does not wait for this model any more: others may come first now. */
+  left(record: ModelRecord, wasOldest: boolean, nowMs: number): void {
+    const { island, queue } = record;
+    if (queue.length === 0 || (wasOldest && island.waiting.size <= MANY_WAITING)) this.#due.add(island);
+    else if (wasOldest) this.#askBy(island, nowMs + SOON_MS);
+  }
+
+  /** Looks at all islands for which there was a reason. */
+  decide(nowMs: number): void {
+    for (const island of this.#due) {
+      this.#due.delete(island);
+      this.#consider(island, nowMs);
+    }
+  }
+
+  /** Forgets all reasons and alarms: nothing is decided any more. */
+  end(): void {
+    this.#due.clear();
+  }
+
+  /** Whom the policy would wake after a drain. */
+  chooseAgain(records: readonly ModelRecord[], nowMs: number): ModelId {
+    const { policy } = this.#parts;
+    assert(policy.chooseAgain !== undefined, "the policy does not choose again");
+    return policy.chooseAgain({ nowMs, candidates: records.map((record) => this.#candidate(record, nowMs)) });
+  }
+
+  /** How the policy sees those that wait for an engine on this island, the best first. */
+  explain(island: Island, nowMs: number): readonly Verdict[] {
+    const candidates = candidatesOn(island, this.#parts, nowMs);
+    return candidates.length === 0 ? [] : (this.#parts.policy.explain?.({ nowMs, candidates }) ?? []);
+  }
+
+  #consider(island: Island, nowMs: number): void {
+    for (;;) {
+      const candidates = candidatesOn(island, this.#parts, nowMs);
+      this.#parts.timers.cancel(island.timer);
+      island.timer = null;
+      island.holds = null;
+      if (candidates.length === 0) return;
+      const decision = this.#parts.policy({ nowMs, candidates });
+      if (decision.kind === "switch") {
+        this.#begin(decision, candidates, nowMs);
+        continue;
+      }
+      island.holds = decision.holds ?? null;
+      if (decision.askAgainAtMs !== null) this.#askAt(island, decision.askAgainAtMs, nowMs);
+      return;
+    }
+  }
+
+  /** A model that had no queue before: only it can be a reason to decide anything else. */
+  #newcomer(record: ModelRecord, holds: Holds, nowMs: number): void {
+    const { island } = record;
+    if (!isCandidate(record) || record.spec.devices.some((device) => holds.keptDevices.has(device))) return;
+    const decision = this.#parts.policy({ nowMs, candidates: [this.#candidate(record, nowMs)] });
+    if (decision.kind === "switch" || decision.holds === undefined) {
+      this.#due.add(island);
+      return;
+    }
+    const { pressingWeightAtMost, loadAtLeast } = decision.holds;
+    island.holds = {
+      pressingWeightAtMost: Math.min(holds.pressingWeightAtMost, pressingWeightAtMost),
+      loadAtLeast: Math.max(holds.loadAtLeast, loadAtLeast),
+      keptDevices: holds.keptDevices,
+    };
+    if (decision.askAgainAtMs !== null) this.#askBy(island, decision.askAgainAtMs);
+  }
+
+  #begin(decision: Extract<Decision, { kind: "switch" }>, candidates: readonly Candidate[], nowMs: number): void {
+    const { engines, forcedCredit, switches, policy } = this.#parts;
+    const target = engines.get(decision.to);
+    forcedCredit?.spend(target.spec.devices, decision.forcedCostMs ?? 0, nowMs);
+    const compared = policy.explain?.({ nowMs, candidates: shortList(candidates, decision.to) }) ?? [];
+    switches.begin(target, { cause: "requests", because: decision.because, compared }, nowMs);
+  }
+
+  #candidate(record: ModelRecord, nowMs: number): Candidate {
+    return candidateOf(record, this.#parts, nowMs);
+  }
+
+  #askAt(island: Island, atMs: number, nowMs: number): void {
+    assert(atMs > nowMs, `the policy wants to be asked again at ${atMs}, and it is ${nowMs}`);
+    island.timer = this.#parts.timers.add(atMs, () => {
+      island.timer = null;
+      this.#due.add(island);
+    });
+  }
+
+  #askBy(island: Island, atMs: number): void {
+    if (island.timer !== null && island.timer.atMs <= atMs) return;
+    this.#parts.timers.cancel(island.timer);
+    island.timer = this.#parts.timers.add(atMs, () => {
+      island.timer = null;
+      this.#due.add(island);
+    });
+  }
+}
+
+/** The chosen one and the ones with the longest queues: enough to see what it was weighed against. */
+function shortList(candidates: readonly Candidate[], chosen: ModelId): readonly Candidate[] {
+  if (candidates.length <= COMPARED_MAX) return candidates;
+  const others = candidates.filter(({ model }) => model !== chosen).toSorted((a, b) => b.weight - a.weight);
+  return [...candidates.filter(({ model }) => model === chosen), ...others.slice(0, COMPARED_MAX - 1)];
+}
