@@ -1,7 +1,6 @@
 /** The longest that a request can wait, from what the policy promises and what switches cost here. */
 import { isAway, wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
-import type { ModelSpec } from "./model.ts";
 import type { Policy } from "./policy.ts";
 import type { SwitchCosts } from "./switch-cost.ts";
 
@@ -22,18 +21,14 @@ export function boundFor({ island }: ModelRecord, { policy, costs, engines, drai
   return policy.boundMs({
     otherModels: island.models.length - 1,
     olderWaiting,
-    inFlightMax: least(island.models, ({ inFlightMax = Infinity }) => inFlightMax),
-    switchCostMaxMs: -least(island.models, ({ id }) => -costs.largestMs(id, levelOf(engines.get(id)))),
+    inFlightMax: Math.min(...island.models.map(({ inFlightMax = Infinity }) => inFlightMax)),
+    switchCostMaxMs: Math.max(...island.models.map(({ id }) => costs.largestMs(id, levelOf(engines.get(id))))),
     drainMaxMs,
-    devicesMax: -least(island.models, ({ devices }) => -devices.length),
+    devicesMax: Math.max(...island.models.map(({ devices }) => devices.length)),
   });
 }
 
 /** From which level it will come up next. */
 function levelOf({ state, spec }: ModelRecord): 1 | 2 | 3 {
   return isAway(state) ? wakesFrom(state) : spec.sleepLevel;
-}
-
-function least(models: readonly ModelSpec[], of: (model: ModelSpec) => number): number {
-  return models.reduce((least, model) => Math.min(least, of(model)), Infinity);
 }

@@ -209,6 +209,7 @@ function holdsHostMemory(to: EngineState, before: boolean): boolean {
     case "stopping":
       return before;
   }
+  return to satisfies never;
 }
 
 function newRecord(spec: ModelSpec, island: Island, nowMs: number): ModelRecord {

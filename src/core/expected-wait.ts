@@ -28,6 +28,7 @@ function untilAwakeMs(record: ModelRecord, costs: SwitchCosts, nowMs: number): n
     case "stopping":
       return costs.wakeMs(spec.id, wakesFrom(state)) ?? 0;
   }
+  return state satisfies never;
 }
 
 function untilRoomMs({ spec, leases, queue, heldAverageMs }: ModelRecord): number {

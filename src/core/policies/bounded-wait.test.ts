@@ -45,6 +45,13 @@ function decide(...candidates: Candidate[]): string {
   return made.kind === "switch" ? made.to : "stay";
 }
 
+/** In how many seconds a "stay" is to be asked about again. */
+function asksInS(...candidates: Candidate[]): number | null {
+  const made = decision(candidates);
+  assert.ok(made.kind === "stay");
+  return made.askAgainAtMs === null ? null : (made.askAgainAtMs - NOW_MS) / 1000;
+}
+
 describe("bounded wait", () => {
   it("goes to the most valuable model when nobody is awake, or nobody uses who is", () => {
     for (const victims of [[], [awake("a", 0, 0)]]) {
@@ -122,11 +129,6 @@ describe("bounded wait", () => {
   });
 
   it("asks again when time alone can change the answer: when the target wait is reached, or somebody has stayed long enough", () => {
-    const asksInS = (...candidates: Candidate[]): number | null => {
-      const made = decision(candidates);
-      assert.ok(made.kind === "stay");
-      return made.askAgainAtMs === null ? null : (made.askAgainAtMs - NOW_MS) / 1000;
-    };
     assert.equal(asksInS(candidate("b", { count: 1, oldestS: 1 })), 22);
     assert.equal(asksInS(candidate("b", { count: 9, oldestS: 1 }, { victims: [awake("a", 4, 4)] })), 2);
     const stuck = candidate("b", { count: 9, oldestS: 1 }, { obstacle: "device 0 is switching to c" });
