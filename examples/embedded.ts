@@ -20,7 +20,7 @@ metrics_port: 0
 vllm_command: mock-vllm
 nvidia_smi_command: [mock-vllm, nvidia-smi]
 state_dir: ${folder}
-policy: { min_active_secs: 0 }
+policy: { policy_type: fifo, min_active_secs: 0 }
 models:
   alpha: ${model("example/alpha-0.5b")}
   beta: ${model("example/beta-0.5b")}

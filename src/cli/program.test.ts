@@ -329,7 +329,7 @@ describe("llmux simulate", () => {
     trace = join(folder, "trace.csv");
     speeds = join(folder, "speeds.yaml");
     const speed = "simulate: {itl_ms: 10, prefill_tokens_per_s: 1000, sleep_s: 1, wake_s: 2, cold_s: 30}";
-    const models = `models:\n  a: {model_path: x, aliases: [first], ${speed}}\n  b: {model_path: x, ${speed}}\n  c: {model_path: x}\n`;
+    const models = `policy: {policy_type: fifo}\nmodels:\n  a: {model_path: x, aliases: [first], ${speed}}\n  b: {model_path: x, ${speed}}\n  c: {model_path: x}\n`;
     writeFileSync(speeds, models);
     const rows = ["100,first,100,11", "103,b,100,11", "104,a,100,11"];
     writeFileSync(trace, ["timestamp_s,model,prompt_tokens,output_tokens", ...rows, ""].join("\n"));

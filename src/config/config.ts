@@ -67,7 +67,7 @@ interface CommonPolicyConfig {
   readonly queueTotalMax: number;
   /** An awake model that nobody has used for this long is put to sleep; null = never. */
   readonly idleSleepMs: number | null;
-  /** The engine of a model that nobody has used for this long is stopped; null = never. More than `idleSleepMs`. */
+  /** The engine of a model that has been asleep for this long is stopped; null = never. */
   readonly idleStopMs: number | null;
   /** For models that name none; already filled in there. */
   readonly sleepLevel: SleepLevel;

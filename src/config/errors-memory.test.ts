@@ -162,11 +162,6 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
     "f:1:57: policy.drain_budget_secs: expected no drain_budget_secs beside drain_before_switch: false, which aborts what still runs at once; to suspend it at once write drain_budget_secs: 0 alone",
   ],
   [
-    "engines that are stopped before they sleep",
-    `policy: {idle_sleep_secs: 10m, idle_stop_secs: 10m}\n${a}`,
-    "f:1:48: policy.idle_stop_secs: expected idle_stop_secs to be more than idle_sleep_secs, found 600 s and 600 s",
-  ],
-  [
     "a queue for nobody",
     `policy: {max_queued: 0}\n${a}`,
     "f:1:22: policy.max_queued: expected a whole number of requests, at least 1, found 0",

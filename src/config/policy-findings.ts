@@ -9,7 +9,7 @@ type DraftPolicy = Readonly<Record<string, unknown>>;
 
 /** Checks `policy`. */
 export function policyFindings({ policy = {} }: Draft): Finding[] {
-  return [...waitFindings(policy), ...drainFindings(policy), ...idleFindings(policy), ...forgottenFindings(policy)];
+  return [...waitFindings(policy), ...drainFindings(policy), ...forgottenFindings(policy)];
 }
 
 function waitFindings(policy: DraftPolicy): Finding[] {
@@ -41,15 +41,6 @@ function drainFindings(policy: DraftPolicy): Finding[] {
   return [];
 }
 
-/** Both count from the last use: an engine that has been stopped cannot be put to sleep any more. */
-function idleFindings(policy: DraftPolicy): Finding[] {
-  const sleepMs = durationMs(policy["idle_sleep_secs"]);
-  const stopMs = durationMs(policy["idle_stop_secs"]);
-  if (sleepMs === undefined || stopMs === undefined || sleepMs < stopMs) return [];
-  const message = `expected idle_stop_secs to be more than idle_sleep_secs, found ${stopMs / 1000} s and ${sleepMs / 1000} s`;
-  return [{ severity: "error", path: ["policy", "idle_stop_secs"], message }];
-}
-
 /** `min_active_secs` without the policy it belongs to: such a file was written when fifo was the default. */
 function forgottenFindings(policy: DraftPolicy): Finding[] {
   if (policy["policy_type"] !== undefined || policy["min_active_secs"] === undefined) return [];
@@ -61,7 +52,7 @@ function isSet(value: unknown): boolean {
   return typeof value === "number" || typeof value === "string";
 }
 
-function durationMs(value: unknown, fallbackMs?: number): number | undefined {
+function durationMs(value: unknown, fallbackMs: number): number | undefined {
   if (value === undefined) return fallbackMs;
   if (typeof value === "number") return secondsToMs(value);
   return typeof value === "string" ? parseDuration(value) : undefined;

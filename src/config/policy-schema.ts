@@ -56,9 +56,7 @@ export const policySchema = z
       idle_stop_secs: duration
         .nullable()
         .prefault(null)
-        .describe(
-          "The engine of a model that nobody has used for this long is stopped, unless it is pinned. null: never.",
-        ),
+        .describe("The engine of a model that has been asleep for this long is stopped. null: never."),
       sleep_level: sleepLevel
         .prefault(1)
         .describe("For models that name none. 1: weights to host RAM; 2: weights discarded; 3: engine stopped."),

@@ -113,7 +113,7 @@ export class Stage {
       nvidia_smi_command: "there-is-no-nvidia-smi",
       state_dir: this.stateDir,
       shutdown_timeout_secs: 5,
-      policy: { request_timeout_secs: 20, min_active_secs: 0, ...policy },
+      policy: { policy_type: "fifo", request_timeout_secs: 20, min_active_secs: 0, ...policy },
       engine_timeouts: { sleep_timeout_secs: 10, wake_timeout_secs: 10, stop_grace_secs: 5, ...engine_timeouts },
       models: Object.fromEntries(Object.entries(models).map(([id, setup]) => [id, this.#model(id, setup)])),
       ...top,

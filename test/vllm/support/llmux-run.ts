@@ -55,7 +55,7 @@ export function writeConfig(
     vllm_command: VLLM,
     nvidia_smi_command: "there-is-no-nvidia-smi",
     state_dir: join(folder, "state"),
-    policy: { request_timeout_secs: 300, min_active_secs: 0 },
+    policy: { policy_type: "fifo", request_timeout_secs: 300, min_active_secs: 0 },
     models: { "tiny-a": model("tiny-a"), "tiny-b": model("tiny-b") },
   };
   const path = join(folder, "llmux.json");
