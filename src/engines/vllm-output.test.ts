@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { likelyCause, parseFreedBytes, parseProgress, plainLine } from "./vllm-output.ts";
+import { likelyCause, parseProgress, plainLine } from "./vllm-output.ts";
 
 const ESC = String.fromCharCode(27);
 
@@ -99,30 +99,6 @@ test("the lines of requests and sleeps are no progress", () => {
     "",
   ];
   assert.deepEqual(stages(lines), []);
-});
-
-// ── freed memory ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-test("a worker's line tells how many bytes its sleep freed", () => {
-  const line =
-    "(EngineCore pid=2) INFO 08-20 12:00:00 [gpu_worker.py:327] Sleep mode freed 14.5 GiB memory, 1.02 GiB memory is still in use.";
-  assert.equal(parseFreedBytes(line), 14.5 * 1024 ** 3);
-});
-
-test("a sleep that freed nothing says 0.0, and that is not silence", () => {
-  assert.equal(parseFreedBytes("Sleep mode freed 0.0 GiB memory, 15.52 GiB memory is still in use."), 0);
-  assert.equal(
-    parseFreedBytes("Sleep mode freed -0.25 GiB memory, 15.77 GiB memory is still in use."),
-    -(1024 ** 3) / 4,
-  );
-});
-
-test("on a CPU nothing is said of freed memory", () => {
-  const lines = [
-    "(Worker pid=8126) WARNING 11-21 17:45:01 [cpu_worker.py:180] sleep mode is not supported on CPU, ignore it.",
-    "(EngineCore pid=7080) INFO 11-21 17:45:01 [abstract.py:390] It took 0.000248 seconds to fall asleep.",
-  ];
-  assert.deepEqual(lines.map(parseFreedBytes), [null, null]);
 });
 
 // ── plain lines ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,5 @@
-/** What vLLM's output tells: how far a start has come, and whether a sleep has freed memory. */
+/** What vLLM's output tells: how far a start has come, and why it ended. */
 import type { StartProgress } from "../ports/engine-directory.ts";
-
-const GIB = 1024 ** 3;
 
 interface Milestone {
   readonly pattern: RegExp;
@@ -36,12 +34,6 @@ export function parseProgress(line: string): StartProgress | null {
   return null;
 }
 
-/** How many bytes a sleep freed, by the line that each of vLLM's workers prints; null for any other line. */
-export function parseFreedBytes(line: string): number | null {
-  const match = /Sleep mode freed (-?[\d.]+) GiB memory/.exec(line);
-  return match?.[1] === undefined ? null : Number(match[1]) * GIB;
-}
-
 // Built from its code so that no control character stands in this file.
 const ESCAPE = String.fromCharCode(27);
 const ANSI = new RegExp(
@@ -65,7 +57,7 @@ const ERROR = /\b\w*(?:Error|Exception)(?:: .|$)|\berror: ./;
  * The more lines there are the better: a parent's traceback stands below the child's that matters.
  */
 export function likelyCause(lines: readonly string[]): string {
-  const spoken = lines.filter((line) => line.trim() !== "").map(withoutPrefix);
+  const spoken = spokenLines(lines);
   // What is logged as a warning may quote an error that did not happen.
   const errors = spoken.filter(({ level, text }) => (level === null || level === "ERROR") && ERROR.test(text));
   // vLLM's parent process only says that its child failed; the child's own error stands above.
@@ -78,7 +70,18 @@ export function likelyCause(lines: readonly string[]): string {
   return reason === undefined ? cause.text : `${cause.text}: ${reason.text}`;
 }
 
-function withoutPrefix(line: string): { readonly level: string | null; readonly text: string } {
-  const match = PREFIX.exec(line);
-  return { level: match?.[1] ?? null, text: line.slice(match?.[0].length ?? 0).trim() };
+/** A line without what vLLM puts before it; the level is null where its logger did not write it. */
+export interface SpokenLine {
+  readonly level: string | null;
+  readonly text: string;
+}
+
+/** The lines that say something. */
+export function spokenLines(lines: readonly string[]): readonly SpokenLine[] {
+  return lines
+    .filter((line) => line.trim() !== "")
+    .map((line) => {
+      const match = PREFIX.exec(line);
+      return { level: match?.[1] ?? null, text: line.slice(match?.[0].length ?? 0).trim() };
+    });
 }

@@ -89,9 +89,13 @@ test("a model's own variables win", () => {
   assert.equal(environment["VLLM_SERVER_DEV_MODE"], "1");
 });
 
-test("the sleep level is in the query, since vLLM does not look into the body", () => {
-  assert.deepEqual(sleepSteps(1), [{ path: "/sleep?level=1", limit: "sleep", optional: false }]);
-  assert.deepEqual(sleepSteps(2), [{ path: "/sleep?level=2", limit: "sleep", optional: false }]);
+test("the sleep level is in the query, since vLLM does not look into the body, and so is what becomes of requests", () => {
+  assert.deepEqual(sleepSteps(1, "none"), [{ path: "/sleep?level=1", limit: "sleep", optional: false }]);
+  assert.deepEqual(sleepSteps(2, "none"), [{ path: "/sleep?level=2", limit: "sleep", optional: false }]);
+  assert.deepEqual(
+    [sleepSteps(1, "kept")[0]?.path, sleepSteps(2, "kept")[0]?.path],
+    ["/sleep?level=1&mode=keep", "/sleep?level=2&mode=keep"],
+  );
 });
 
 test("from level 1 one call wakes", () => {

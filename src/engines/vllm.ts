@@ -57,9 +57,13 @@ export function vllmEnvironment(model: VllmModel): Readonly<Record<string, strin
   };
 }
 
-/** Puts an idle engine to sleep. The level is a query parameter: vLLM ignores a JSON body here. */
-export function sleepSteps(level: LiveSleepLevel): readonly ControlStep[] {
-  return [{ path: `/sleep?level=${level}`, limit: "sleep", optional: false }];
+/**
+ * Puts an engine to sleep: an idle one, or, with "kept", one whose requests are to stand still and to go on after the wake.
+ * Level and mode are query parameters: vLLM ignores a JSON body here.
+ */
+export function sleepSteps(level: LiveSleepLevel, running: "none" | "kept"): readonly ControlStep[] {
+  const mode = running === "kept" ? "&mode=keep" : "";
+  return [{ path: `/sleep?level=${level}${mode}`, limit: "sleep", optional: false }];
 }
 
 /**

@@ -51,14 +51,21 @@ export class EngineMemory {
     const next = { ...this.#state, ...change };
     const wishes = new Map<Device, number>();
     for (const { gpu, plan } of this.#gpus) {
-      const weightsBytes = isOnGpu(next.weights) ? plan.weightsBytes : 0;
-      const kvCacheBytes = next.kvCache === "on gpu" ? Math.max(0, plan.kvCacheBytes) : 0;
+      const { weightsBytes, kvCacheBytes } = movable(next, plan);
       wishes.set(gpu.index, plan.residueBytes + next.leakedBytes + weightsBytes + kvCacheBytes);
     }
     wishes.set("host", next.hostCopy ? this.#gpus.reduce((sum, { plan }) => sum + plan.weightsBytes, 0) : 0);
     const result = this.#ledger.hold(this.#owner, "VLLM::EngineCore", wishes);
     if (result.granted) this.#state = next;
     return result;
+  }
+
+  /** What a sleep now would release on each GPU, in bytes, and how much of it would lie in host memory then. */
+  released(keepsWeights: boolean): readonly { readonly totalBytes: number; readonly backedUpBytes: number }[] {
+    return this.#gpus.map(({ plan }) => {
+      const { weightsBytes, kvCacheBytes } = movable(this.#state, plan);
+      return { totalBytes: weightsBytes + kvCacheBytes, backedUpBytes: keepsWeights ? weightsBytes : 0 };
+    });
   }
 
   /** Free memory of each of the engine's GPUs, whoever holds the rest. */
@@ -69,6 +76,17 @@ export class EngineMemory {
       return { gpu, freeBytes: gpu.totalBytes - (device?.usedBytes ?? 0) };
     });
   }
+}
+
+/** What of one GPU comes and goes with sleep and wake, in bytes. */
+function movable(
+  state: MemoryState,
+  plan: MemoryPlan,
+): { readonly weightsBytes: number; readonly kvCacheBytes: number } {
+  return {
+    weightsBytes: isOnGpu(state.weights) ? plan.weightsBytes : 0,
+    kvCacheBytes: state.kvCache === "on gpu" ? Math.max(0, plan.kvCacheBytes) : 0,
+  };
 }
 
 function isOnGpu(weights: Weights): boolean {

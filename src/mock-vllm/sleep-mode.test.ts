@@ -20,6 +20,10 @@ test("the sleep lines are in the log when /sleep answers", async () => {
   const mock = await machine.start();
   await mock.post("/sleep?level=1");
   const { log } = mock;
+  assert.match(
+    log,
+    /sleep freed 20\.60 GiB memory in total, of which 1\.86 GiB is backed up in CPU and the rest 18\.74 GiB is discarded directly\./,
+  );
   assert.match(log, /Sleep mode freed 20\.60 GiB memory, 1\.00 GiB memory is still in use\./);
   assert.match(log, /It took \d+\.\d+ seconds to fall asleep\./);
   await mock.post("/wake_up");

@@ -122,16 +122,27 @@ export class SleepMode {
     await restFor(pace.sleepMs(level, !this.#hasSleptAtLevel1));
     if (level === 1) this.#hasSleptAtLevel1 = true;
     const { leakedBytes } = memory.state;
+    const kept = level === 1 && memory.state.weights === "loaded";
+    const released = memory.released(kept);
     memory.become({
-      weights: level === 1 && memory.state.weights === "loaded" ? "in host memory" : "discarded",
+      weights: kept ? "in host memory" : "discarded",
       kvCache: "absent",
       leakedBytes: leakedBytes + leakBytes,
     });
+    for (const { totalBytes, backedUpBytes } of released) this.#sayReleased(totalBytes, backedUpBytes);
     for (const [at, { gpu, freeBytes }] of memory.freeBytes().entries()) {
       const freedBytes = freeBytes - (before[at]?.freeBytes ?? 0);
       if (freedBytes < 0) throw new Error("Memory usage increased after sleeping.");
       this.#sayFreed(freedBytes, gpu.totalBytes - freeBytes);
     }
+  }
+
+  #sayReleased(totalBytes: number, backedUpBytes: number): void {
+    this.#parts.log.info(
+      "cumem.py:284",
+      `CuMemAllocator: sleep freed ${formatGib(totalBytes)} GiB memory in total, of which ${formatGib(backedUpBytes)} GiB is ` +
+        `backed up in CPU and the rest ${formatGib(totalBytes - backedUpBytes)} GiB is discarded directly.`,
+    );
   }
 
   #sayFreed(freedBytes: number, usedBytes: number): void {

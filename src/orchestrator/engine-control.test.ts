@@ -29,7 +29,7 @@ const timeout = (): Error => Object.assign(new Error("The operation was aborted"
 
 test("each level sleeps by its query, and wakes in the safe order, each call with its own limit", async () => {
   const { control, heard } = stage();
-  assert.equal(await control.sleep(ENGINE, 2, SIGNAL), null);
+  assert.equal(await control.sleep(ENGINE, 2, "none", SIGNAL), null);
   assert.equal(await control.wake(ENGINE, 2, SIGNAL), null);
   assert.deepEqual(heard(), [
     "/sleep?level=2 120000",
@@ -66,7 +66,7 @@ test("an engine that says it is asleep after its wake has not woken; one that ca
 });
 
 test("a limit that is over is told in seconds, wherever it was", async () => {
-  const sleep = await stage({ "/sleep?level=1": timeout() }).control.sleep(ENGINE, 1, SIGNAL);
+  const sleep = await stage({ "/sleep?level=1": timeout() }).control.sleep(ENGINE, 1, "none", SIGNAL);
   assert.deepEqual(
     [sleep?.code, sleep?.message],
     ["sleep_failed", "engine of m: POST /sleep?level=1: no answer within 120 s"],
@@ -96,4 +96,68 @@ test("an engine that says in its answer that all of it is awake is not asked aga
     "/is_sleeping": { body: '{"is_sleeping":true}' },
   });
   assert.equal((await asleep.control.wake(ENGINE, 1, SIGNAL))?.code, "wake_failed");
+});
+
+const OUT_OF_MEMORY = {
+  status: 500,
+  body: '{"error":{"message":"Call to wake_up method failed: CUDA Error: out of memory at x.cpp:139","code":500}}',
+};
+const ASLEEP = { body: '{"is_sleeping":true}' };
+
+/** A wake from level 1 that runs out of memory, of an engine that answers this when it is asked whether it sleeps. */
+function wakeOutOfMemory(asleep: Partial<HttpAnswer> | Error) {
+  return stage({ "/wake_up": OUT_OF_MEMORY, "/is_sleeping": asleep }).control.wake(ENGINE, 1, SIGNAL);
+}
+
+test("a wake that ran out of memory is told as that when the engine is still asleep, and as a failed wake when it is not", async () => {
+  const failed = await wakeOutOfMemory(ASLEEP);
+  assert.deepEqual(
+    [failed?.code, failed?.message],
+    [
+      "out_of_memory",
+      "engine of m: POST /wake_up answered 500: Call to wake_up method failed: CUDA Error: out of memory at x.cpp:139",
+    ],
+  );
+  for (const [answer, because] of [
+    [{ body: '{"is_sleeping":false}' }, /it did not stay asleep: it does not say that it is asleep$/],
+    [{ status: 404 }, /it does not say that it is asleep$/],
+    [timeout(), /GET \/is_sleeping: no answer within 30 s$/],
+  ] as const) {
+    const dead = await wakeOutOfMemory(answer);
+    assert.equal(dead?.code, "wake_failed");
+    assert.match(dead.message, because);
+  }
+});
+
+test("from level 2 an engine that ran out of memory with its weights back is put to sleep again", async () => {
+  const { control, heard } = stage({ "/wake_up?tags=kv_cache": OUT_OF_MEMORY, "/is_sleeping": ASLEEP });
+  assert.equal((await control.wake(ENGINE, 2, SIGNAL))?.code, "out_of_memory");
+  assert.deepEqual(
+    heard().map((call) => call.split(" ")[0]),
+    ["/wake_up?tags=weights", "/collective_rpc", "/wake_up?tags=kv_cache", "/sleep?level=2&mode=keep", "/is_sleeping"],
+  );
+  const stuck = stage({
+    "/wake_up?tags=kv_cache": OUT_OF_MEMORY,
+    "/is_sleeping": ASLEEP,
+    "/sleep?level=2&mode=keep": { status: 500, body: "no" },
+  });
+  const failed = await stuck.control.wake(ENGINE, 2, SIGNAL);
+  assert.equal(failed?.code, "wake_failed");
+  assert.match(
+    failed.message,
+    /out of memory .*did not stay asleep: .*POST \/sleep\?level=2&mode=keep answered 500: no$/,
+  );
+});
+
+test("words of memory in another answer than a 500 to a wake are no lack of GPU memory", async () => {
+  const sleep = await stage({ "/sleep?level=1": OUT_OF_MEMORY }).control.sleep(ENGINE, 1, "none", SIGNAL);
+  assert.equal(sleep?.code, "sleep_failed");
+  const wake = stage({ "/wake_up": { ...OUT_OF_MEMORY, status: 503 }, "/is_sleeping": ASLEEP });
+  assert.equal((await wake.control.wake(ENGINE, 1, SIGNAL))?.code, "wake_failed");
+});
+
+test("requests that are kept stand in the query of the sleep", async () => {
+  const { control, heard } = stage();
+  assert.equal(await control.sleep(ENGINE, 1, "kept", SIGNAL), null);
+  assert.deepEqual(heard(), ["/sleep?level=1&mode=keep 120000"]);
 });

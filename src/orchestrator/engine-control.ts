@@ -1,6 +1,7 @@
 /** The calls that put an engine to sleep and wake it, with their limits and their failures in words. */
 import { describeError, failure, type Failure, type FailureCode } from "../base/failure.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
+import { saysOutOfMemory } from "../engines/vllm-memory.ts";
 import {
   IS_SLEEPING_PATH,
   parseIsSleeping,
@@ -38,16 +39,39 @@ export class EngineControl {
     this.#log = log;
   }
 
-  async sleep(engine: EngineConnection, level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
-    const said = await this.#runSteps(sleepSteps(level), engine, "sleep_failed", signal);
+  async sleep(
+    engine: EngineConnection,
+    level: LiveSleepLevel,
+    running: "none" | "kept",
+    signal: AbortSignal,
+  ): Promise<Failure | null> {
+    const said = await this.#runSteps(sleepSteps(level, running), engine, "sleep_failed", signal);
     return typeof said === "string" ? null : said;
   }
 
-  /** Wakes in the safe order. A 200 alone proves little: an engine that does not say in it that it is awake is asked. */
+  /**
+   * Wakes in the safe order. A 200 alone proves little: an engine that does not say in it that it is awake is asked. The
+   * failure is "out_of_memory" only when the engine is asleep as before.
+   */
   async wake(engine: EngineConnection, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
     const said = await this.#runSteps(wakeSteps(from), engine, "wake_failed", signal);
-    if (typeof said !== "string") return said;
-    return saysAwake(said) ? null : this.#checkAwake(engine, signal);
+    if (typeof said === "string") return saysAwake(said) ? null : this.#checkAwake(engine, signal);
+    return said.code === "out_of_memory" ? this.#backToSleep(said, engine, from, signal) : said;
+  }
+
+  /** After a wake that ran out of memory. From level 2 the weights may be back by then; where they are not, to sleep again changes nothing. */
+  async #backToSleep(
+    tooLittle: Failure,
+    engine: EngineConnection,
+    from: LiveSleepLevel,
+    signal: AbortSignal,
+  ): Promise<Failure> {
+    const failed = from === 2 ? await this.sleep(engine, from, "kept", signal) : null;
+    const asleep = failed ?? (await this.#isSleeping(engine, signal));
+    if (asleep === true) return tooLittle;
+    const because =
+      typeof asleep === "object" && asleep !== null ? asleep.message : "it does not say that it is asleep";
+    return failure("wake_failed", `${tooLittle.message}; and it did not stay asleep: ${because}`);
   }
 
   /** Resolves with what the engine said to the last step that matters. */
@@ -82,8 +106,9 @@ export class EngineControl {
     try {
       const answer = await this.#http.call(call);
       if (answer.status === 200) return answer.body;
+      const isTooLittle = code === "wake_failed" && answer.status === 500 && saysOutOfMemory(answer.body);
       return failure(
-        code,
+        isTooLittle ? "out_of_memory" : code,
         `engine of ${this.#model}: POST ${step.path} answered ${answer.status}: ${reasonIn(answer)}`,
       );
     } catch (error) {
@@ -92,14 +117,20 @@ export class EngineControl {
   }
 
   async #checkAwake(engine: EngineConnection, signal: AbortSignal): Promise<Failure | null> {
+    const asleep = await this.#isSleeping(engine, signal);
+    if (typeof asleep === "object") return asleep;
+    if (!asleep) return null;
+    return failure("wake_failed", `engine of ${this.#model} says that it is asleep after a wake that answered 200`);
+  }
+
+  /** Null when the engine has nothing to say to that, as one without this route. */
+  async #isSleeping(engine: EngineConnection, signal: AbortSignal): Promise<boolean | null | Failure> {
     const { origin, dispatcher: over } = engine;
     const url = origin + IS_SLEEPING_PATH;
     const timeoutMs = this.#limitsMs.wake;
     try {
       const answer = await this.#http.call({ method: "GET", url, timeoutMs, signal, over });
-      // An engine without this route has nothing to say against its being awake.
-      if (answer.status !== 200 || parseIsSleeping(answer.body) !== true) return null;
-      return failure("wake_failed", `engine of ${this.#model} says that it is asleep after a wake that answered 200`);
+      return answer.status === 200 ? parseIsSleeping(answer.body) : null;
     } catch (error) {
       return failure("wake_failed", `engine of ${this.#model}: GET ${IS_SLEEPING_PATH}: ${reasonOf(error, timeoutMs)}`);
     }

@@ -8,7 +8,9 @@ import type { EngineDirectory } from "../ports/engine-directory.ts";
 import { EnginePorts, type ClaimPort } from "./engine-ports.ts";
 import { EngineRecords } from "./engine-record.ts";
 import { endLeftovers } from "./leftovers.ts";
-import { EngineSupervisor, type EngineSpec, type EngineWorld } from "./supervisor.ts";
+import type { MeasuredMemory } from "./engine-memory.ts";
+import type { EngineSpec, EngineWorld } from "./engine-world.ts";
+import { EngineSupervisor } from "./supervisor.ts";
 
 /** Where the engines' answers go: the scheduler's events, without their time. */
 export interface EngineEvents {
@@ -19,13 +21,18 @@ export interface EngineEvents {
   onStopped(model: ModelId): void;
   onStopFailed(model: ModelId, reason: Failure): void;
   onCrashed(model: ModelId, reason: Failure): void;
+  /** Figures in bytes, those that are new. Comes at any time in an engine's life, and never if nothing can be measured. */
+  onMemoryMeasured?(model: ModelId, figures: MeasuredMemory): void;
 }
 
 /** What the orchestrator does for the scheduler. */
 export type EngineEffects = Pick<Effects, "start" | "wake" | "sleep" | "stop">;
 
 /** Its surroundings; the folder of records and the files of output are its own. */
-export interface OrchestratorOptions extends Omit<EngineWorld, "records" | "logFileOf" | "claimPort"> {
+export interface OrchestratorOptions extends Omit<
+  EngineWorld,
+  "records" | "logFileOf" | "claimPort" | "isAloneOnGpus"
+> {
   readonly engines: readonly EngineSpec[];
   readonly stateDir: string;
   readonly claimPort: ClaimPort;
@@ -41,7 +48,7 @@ export class Orchestrator implements EngineDirectory {
   constructor(options: OrchestratorOptions, events: EngineEvents) {
     this.#options = options;
     this.#records = new EngineRecords(options.stateDir);
-    const world: Omit<EngineWorld, "claimPort"> = {
+    const world: Omit<EngineWorld, "claimPort" | "isAloneOnGpus"> = {
       ...options,
       records: this.#records,
       logFileOf: (id) => engineLogFile(options.stateDir, id),
@@ -53,7 +60,7 @@ export class Orchestrator implements EngineDirectory {
       const claimPort = (host: string): Promise<number> => ports.claim(id, host, spec.port);
       const supervisor = new EngineSupervisor(
         spec,
-        { ...world, claimPort },
+        { ...world, claimPort, isAloneOnGpus: () => this.#isAloneOnGpus(spec) },
         {
           awake: () => events.onAwake(id),
           wakeFailed: (reason) => events.onWakeFailed(id, reason),
@@ -62,6 +69,7 @@ export class Orchestrator implements EngineDirectory {
           stopped: () => events.onStopped(id),
           stopFailed: (reason) => events.onStopFailed(id, reason),
           crashed: (reason) => events.onCrashed(id, reason),
+          measured: (figures) => events.onMemoryMeasured?.(id, figures),
         },
       );
       this.#supervisors.set(id, supervisor);
@@ -69,7 +77,7 @@ export class Orchestrator implements EngineDirectory {
     this.effects = {
       start: (model) => this.#of(model).start(),
       wake: (model, from) => this.#of(model).wake(from),
-      sleep: (model, level) => this.#of(model).sleep(level),
+      sleep: (model, level, running) => this.#of(model).sleep(level, running),
       stop: (model) => this.#of(model).stop(),
     };
   }
@@ -91,6 +99,14 @@ export class Orchestrator implements EngineDirectory {
   /** Kills every engine at once and waits for nothing: for when llmux itself must go now. */
   killAll(): void {
     for (const supervisor of this.#supervisors.values()) supervisor.kill();
+  }
+
+  #isAloneOnGpus(spec: EngineSpec): boolean {
+    const neighbours = this.#options.engines.filter(
+      ({ name, gpus }) =>
+        name !== spec.name && (gpus === null || spec.gpus === null || gpus.some((gpu) => spec.gpus?.includes(gpu))),
+    );
+    return neighbours.every(({ name }) => this.#of(name).info().pid === null);
   }
 
   #of(model: ModelId): EngineSupervisor {

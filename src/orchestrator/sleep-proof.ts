@@ -1,5 +1,4 @@
 /** Whether a sleep has really freed GPU memory. An engine that answers 200 has not proved it. */
-import { parseFreedBytes } from "../engines/vllm-output.ts";
 
 /** Where the proof came from, or what speaks against it. */
 export type SleepProof =
@@ -15,9 +14,8 @@ const RESIDUE_SHARE_MAX = 0.5;
 const RESIDUE_BYTES_MAX = 2 * 1024 ** 3;
 const SMALL_RESIDUE_SHARE_MAX = 0.9;
 
-/** The engine's own words since the sleep began; null when it said nothing of it. Each worker of an engine speaks for its GPU. */
-export function proofByOutput(lines: readonly string[]): SleepProof | null {
-  const freed = lines.map(parseFreedBytes).filter((bytes) => bytes !== null);
+/** What each worker of the engine says that it freed on its GPU, in bytes; null when none said anything. */
+export function proofByOutput(freed: readonly number[]): SleepProof | null {
   if (freed.length === 0) return null;
   if (freed.some((bytes) => bytes <= 0)) return { kind: "not freed", because: "it says itself that it freed nothing" };
   return { kind: "freed", freedBytes: freed.reduce((sum, bytes) => sum + bytes, 0), by: "engine output" };

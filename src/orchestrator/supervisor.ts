@@ -8,57 +8,22 @@ import { randomUUID } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { assert } from "../base/assert.ts";
 import { describeError, failure, type Failure } from "../base/failure.ts";
+import { parallelSizeIn } from "../config/engine-flags.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
-import { ENGINE_HOST, vllmCommand, vllmEnvironment, type VllmModel } from "../engines/vllm.ts";
-import { likelyCause, parseProgress } from "../engines/vllm-output.ts";
-import { delay, type Clock, type TimerHandle } from "../ports/clock.ts";
+import { ENGINE_HOST, vllmCommand, vllmEnvironment } from "../engines/vllm.ts";
+import { parseProgress } from "../engines/vllm-output.ts";
+import { delay } from "../ports/clock.ts";
 import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engine-directory.ts";
-import type { GpuProbe } from "../ports/gpu-probe.ts";
-import type { HttpClient } from "../ports/http-client.ts";
-import type { Log } from "../ports/log.ts";
-import type { EngineProcess, ExitStatus, ProcessHost } from "../ports/process-host.ts";
+import type { EngineProcess, ExitStatus } from "../ports/process-host.ts";
 import { endProcesses } from "./ending.ts";
-import { EngineControl, type ControlLimits } from "./engine-control.ts";
+import { EngineControl } from "./engine-control.ts";
+import { EngineMemory } from "./engine-memory.ts";
 import { EngineOutput } from "./engine-output.ts";
-import type { EngineRecords } from "./engine-record.ts";
+import type { EngineAnswers, EngineSpec, EngineWorld } from "./engine-world.ts";
+import { withFreeMemory } from "./free-memory.ts";
 import { OwnRecord } from "./own-record.ts";
 import { untilReady } from "./readiness.ts";
-import { proofByOutput, proofByProbe, type SleepProof } from "./sleep-proof.ts";
-
-/** One model's engine, as configured. */
-export interface EngineSpec extends VllmModel {
-  /** Null: a free one is taken at each start. */
-  readonly port: number | null;
-  readonly startupTimeoutMs: number;
-}
-
-/** What every engine shares. */
-export interface EngineWorld {
-  readonly program: readonly string[];
-  readonly environment: Readonly<Record<string, string>>;
-  readonly limits: ControlLimits & { readonly stopGraceMs: number };
-  readonly clock: Clock;
-  readonly processes: ProcessHost;
-  readonly http: HttpClient;
-  readonly probe: GpuProbe;
-  readonly records: EngineRecords;
-  readonly log: Log;
-  /** The port for a start of this engine. Rejects when it is taken. */
-  readonly claimPort: (host: string) => Promise<number>;
-  readonly createPool: (origin: string) => Dispatcher & { destroy(): Promise<void> };
-  readonly logFileOf: (model: string) => string;
-}
-
-/** Where its answers go. */
-export interface EngineAnswers {
-  awake(): void;
-  wakeFailed(reason: Failure): void;
-  asleep(): void;
-  sleepFailed(reason: Failure): void;
-  stopped(): void;
-  stopFailed(reason: Failure): void;
-  crashed(reason: Failure): void;
-}
+import { startFailure } from "./start-failure.ts";
 
 interface Life {
   readonly process: EngineProcess;
@@ -68,10 +33,7 @@ interface Life {
   readonly port: number;
   readonly startedAtEpochMs: number;
   readonly connection: EngineConnection & { readonly dispatcher: Dispatcher & { destroy(): Promise<void> } };
-  /** What it holds on the GPU awake, in bytes; null before it is measured. */
-  awakeBytes: Promise<number | null> | null;
-  /** Measures it when the first requests are through. */
-  measuring: TimerHandle | null;
+  readonly memory: EngineMemory;
   exit: ExitStatus | null;
   /** True once we want it gone. */
   ending: boolean;
@@ -83,14 +45,11 @@ interface Operation {
   readonly done: Promise<void>;
 }
 
-/** Lines of output in an operator's hands when a start fails. */
+/** Lines of output in an operator's hands when an engine has crashed. */
 const LAST_OUTPUT_LINES = 30;
 
 /** Lines of output in which the cause is looked for: below a worker's error stand the tracebacks of those who waited for it. */
 const CAUSE_LINES = 200;
-
-/** To measure reads all of /proc and takes a process: tens of ms that the first requests should not wait for. */
-const MEASURE_AFTER_MS = 1_000;
 
 /** A dying engine breaks its connections a moment before the system tells us of its end. */
 const EXIT_NEWS_MS = 250;
@@ -145,17 +104,15 @@ export class EngineSupervisor {
 
   wake(from: LiveSleepLevel): void {
     this.#begin("wake", async (signal) => {
-      const life = this.#living();
-      const failed = await this.#control.wake(life.connection, from, signal);
-      if (failed !== null) await this.#awaitExitNews(life);
+      const failed = await this.#wake(from, signal);
       return () => (failed === null ? this.#answers.awake() : this.#answers.wakeFailed(failed));
     });
   }
 
-  sleep(level: LiveSleepLevel): void {
+  sleep(level: LiveSleepLevel, running: "none" | "kept"): void {
     this.#begin("sleep", async (signal) => {
-      const failed = await this.#sleep(level, signal);
-      return () => (failed === null ? this.#answers.asleep() : this.#answers.sleepFailed(failed));
+      const failed = await this.#sleep(level, running, signal);
+      return () => (failed === null ? this.#onAsleep(level) : this.#answers.sleepFailed(failed));
     });
   }
 
@@ -175,7 +132,7 @@ export class EngineSupervisor {
     const life = this.#life;
     if (life === null) return;
     life.ending = true;
-    life.measuring?.cancel();
+    life.memory.onTransition();
     this.#world.processes.signal(life.process.pid, this.#processesOf(life), "SIGKILL");
     this.#output.end();
     void life.connection.dispatcher.destroy();
@@ -245,8 +202,7 @@ export class EngineSupervisor {
       port,
       startedAtEpochMs: clock.epochMs(),
       connection: { origin, dispatcher: createPool(origin) },
-      awakeBytes: null,
-      measuring: null,
+      memory: this.#createMemory(() => this.#processesOf(life)),
       exit: null,
       ending: false,
     };
@@ -275,30 +231,41 @@ export class EngineSupervisor {
     this.#output.relax();
     // By now it has the command line that it will keep.
     this.#record.identify(life.process.pid, this.#world.processes.identify(life.process.pid));
-    if (!life.ending) life.measuring = clock.after(MEASURE_AFTER_MS, () => void this.#awakeBytesOf(life));
+    this.#output.sync();
+    if (!life.ending) life.memory.onReady();
     return null;
   }
 
   #startFailure(what: string): Failure {
-    const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
-    const cause = likelyCause(this.#output.lastLines(CAUSE_LINES));
-    const said = cause === "" ? "it printed nothing" : `its output ends with: ${cause}`;
-    return failure("start_failed", `the engine of ${this.#spec.name} ${what}; ${said}`, { lastOutput });
+    return startFailure(this.#spec.name, what, this.#output.lastLines(CAUSE_LINES));
   }
 
-  // ── sleep ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+  #createMemory(processes: () => readonly number[]): EngineMemory {
+    const { probe, clock, isAloneOnGpus } = this.#world;
+    return new EngineMemory({
+      probe,
+      clock,
+      workers: parallelSizeIn(this.#spec.extraArgs),
+      processes,
+      isAlone: isAloneOnGpus,
+      report: (figures) => this.#answers.measured(figures),
+    });
+  }
 
-  async #sleep(level: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+  // ── sleep and wake ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #sleep(level: LiveSleepLevel, running: "none" | "kept", signal: AbortSignal): Promise<Failure | null> {
     const life = this.#living();
-    // A measurement that has just begun must not see the engine half asleep: it would prove that nothing came free.
-    await orAborted(this.#awakeBytesOf(life), signal);
+    await orAborted(life.memory.untilMeasured(), signal);
     this.#output.sync();
-    const failed = await this.#control.sleep(life.connection, level, signal);
+    life.memory.onSleep();
+    const failed = await this.#control.sleep(life.connection, level, running, signal);
     if (failed !== null) {
       await this.#awaitExitNews(life);
       return failed;
     }
-    const proof = await orAborted(this.#proveSleep(life), signal);
+    this.#output.sync();
+    const proof = await orAborted(life.memory.prove(), signal);
     if (proof.kind !== "not freed") {
       this.#world.log.debug("sleep proved", { model: this.#spec.name, sleep_level: level, proof });
       return null;
@@ -309,20 +276,22 @@ export class EngineSupervisor {
     );
   }
 
-  /** The engine's words cost nothing; the GPU is asked, which takes a process, only where there are none. */
-  async #proveSleep(life: Life): Promise<SleepProof> {
-    const byOutput = proofByOutput(this.#output.sync());
-    if (byOutput !== null) return byOutput;
-    const awakeBytes = await this.#awakeBytesOf(life);
-    if (awakeBytes === null) return { kind: "unknown" };
-    return proofByProbe(awakeBytes, await this.#world.probe.usedBytesBy(this.#processesOf(life)));
+  #onAsleep(level: LiveSleepLevel): void {
+    // First: the answer may lead straight to the next order.
+    void this.#living().memory.onAsleep(level);
+    this.#answers.asleep();
   }
 
-  /** Measured once in a life, while the engine is awake. */
-  #awakeBytesOf(life: Life): Promise<number | null> {
-    life.measuring?.cancel();
-    life.awakeBytes ??= this.#world.probe.usedBytesBy(this.#processesOf(life));
-    return life.awakeBytes;
+  async #wake(from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+    const life = this.#living();
+    life.memory.onTransition();
+    const failed = await this.#control.wake(life.connection, from, signal);
+    // It has just said that it is alive.
+    if (failed?.code === "out_of_memory") {
+      return orAborted(withFreeMemory(failed, this.#world.probe, this.#spec.gpus), signal);
+    }
+    if (failed !== null) await this.#awaitExitNews(life);
+    return failed;
   }
 
   // ── end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -332,7 +301,7 @@ export class EngineSupervisor {
     const life = this.#life;
     if (life === null) return null;
     life.ending = true;
-    life.measuring?.cancel();
+    life.memory.onTransition();
     const { processes, clock, limits } = this.#world;
     const stubborn = await endProcesses(
       {
@@ -381,7 +350,7 @@ export class EngineSupervisor {
     life.exit = status;
     if (life.ending || this.#isStopping) return;
     life.ending = true;
-    life.measuring?.cancel();
+    life.memory.onTransition();
     const during = this.#operation?.name ?? null;
     this.#operation?.broken.abort();
     this.#operation = null;
@@ -414,6 +383,7 @@ export class EngineSupervisor {
   }
 
   #onLine(line: string, whole: boolean): void {
+    if (whole) this.#life?.memory.hear(line);
     if (whole) this.#world.log.debug("engine output", { model: this.#spec.name, line });
     if (this.#progress === null) return;
     const progress = parseProgress(line);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nvidiaSmi, parseGpus, sumOf } from "./nvidia-smi.ts";
+import { nvidiaSmi, parseGpus, parseShares } from "./nvidia-smi.ts";
 
 const ENV = { PATH: process.env["PATH"] ?? "" };
 const MIB = 1024 ** 2;
@@ -15,12 +15,17 @@ test("memory is read in bytes, by GPU and by process", async () => {
     { index: "0", totalBytes: 81_559 * MIB, usedBytes: 17 * MIB },
     { index: "1", totalBytes: 81_559 * MIB, usedBytes: 40_000 * MIB },
   ]);
-  assert.equal(await printing("10, 100\\n11, 20\\n10, 3\\n").usedBytesBy([10, 12]), 103 * MIB);
+  const processes = printing("GPU-a, 10, 100\\nGPU-a, 11, 20\\nGPU-b, 10, 3\\nGPU-a, 12, 7\\n");
+  assert.equal(await processes.usedBytesBy([10, 12]), 110 * MIB);
+  assert.deepEqual(await processes.sharesOf([10, 12]), [
+    { uuid: "GPU-a", usedBytes: 107 * MIB },
+    { uuid: "GPU-b", usedBytes: 3 * MIB },
+  ]);
 });
 
 test("processes that hold nothing hold 0, and a figure that is not told is null, not 0", () => {
-  assert.equal(sumOf([["11", "20"]], new Set([10])), 0);
-  assert.equal(sumOf([["10", "[N/A]"]], new Set([10])), null);
+  assert.deepEqual(parseShares([["GPU-a", "11", "20"]], new Set([10])), []);
+  assert.equal(parseShares([["GPU-a", "10", "[N/A]"]], new Set([10])), null);
   assert.equal(parseGpus([["0", "[N/A]", "[N/A]"]]), null);
   assert.equal(parseGpus([]), null);
 });

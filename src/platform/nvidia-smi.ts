@@ -1,6 +1,6 @@
 /** GPU memory as `nvidia-smi`, or a stand-in that prints the same, tells it. */
 import { spawn } from "node:child_process";
-import type { GpuMemory, GpuProbe } from "../ports/gpu-probe.ts";
+import type { GpuMemory, GpuProbe, GpuShare } from "../ports/gpu-probe.ts";
 
 const MIB = 1024 * 1024;
 
@@ -20,15 +20,20 @@ export function nvidiaSmi(
     const text = await outputOf([...command, what, "--format=csv,noheader,nounits"], env, timeoutMs);
     return text === null ? null : cellsOf(text);
   };
+  const sharesOf = async (pids: readonly number[]): Promise<readonly GpuShare[] | null> => {
+    const rows = await query("--query-compute-apps=gpu_uuid,pid,used_memory");
+    return rows === null ? null : parseShares(rows, new Set(pids));
+  };
   return {
     async gpus() {
       const rows = await query("--query-gpu=index,memory.total,memory.used");
       return rows === null ? null : parseGpus(rows);
     },
     async usedBytesBy(pids) {
-      const rows = await query("--query-compute-apps=pid,used_memory");
-      return rows === null ? null : sumOf(rows, new Set(pids));
+      const shares = await sharesOf(pids);
+      return shares === null ? null : shares.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
     },
+    sharesOf,
   };
 }
 
@@ -42,16 +47,19 @@ export function parseGpus(rows: readonly (readonly string[])[]): readonly GpuMem
   return gpus.length === 0 || gpus.some((gpu) => Number.isNaN(gpu.totalBytes + gpu.usedBytes)) ? null : gpus;
 }
 
-/** Rows of `pid, used MiB`. Null when the driver hides pids or figures, as in some containers. */
-export function sumOf(rows: readonly (readonly string[])[], pids: ReadonlySet<number>): number | null {
-  let sum = 0;
-  for (const [pid = "", used = ""] of rows) {
+/** Rows of `uuid, pid, used MiB`. Null when the driver hides pids or figures, as in some containers. */
+export function parseShares(
+  rows: readonly (readonly string[])[],
+  pids: ReadonlySet<number>,
+): readonly GpuShare[] | null {
+  const usedBytes = new Map<string, number>();
+  for (const [uuid = "", pid = "", used = ""] of rows) {
     if (!pids.has(Number(pid))) continue;
     const bytes = mebibytes(used);
     if (Number.isNaN(bytes)) return null;
-    sum += bytes;
+    usedBytes.set(uuid, (usedBytes.get(uuid) ?? 0) + bytes);
   }
-  return sum;
+  return Array.from(usedBytes, ([uuid, bytes]) => ({ uuid, usedBytes: bytes }));
 }
 
 function mebibytes(text: string): number {

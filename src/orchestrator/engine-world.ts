@@ -1,0 +1,51 @@
+/** What a supervisor of an engine is given: the engine as configured, the world around it, and where its answers go. */
+import type { Dispatcher } from "undici";
+import type { Failure } from "../base/failure.ts";
+import type { VllmModel } from "../engines/vllm.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { GpuProbe } from "../ports/gpu-probe.ts";
+import type { HttpClient } from "../ports/http-client.ts";
+import type { Log } from "../ports/log.ts";
+import type { ProcessHost } from "../ports/process-host.ts";
+import type { ControlLimits } from "./engine-control.ts";
+import type { MeasuredMemory } from "./engine-memory.ts";
+import type { EngineRecords } from "./engine-record.ts";
+
+/** One model's engine, as configured. */
+export interface EngineSpec extends VllmModel {
+  /** Null: a free one is taken at each start. */
+  readonly port: number | null;
+  readonly startupTimeoutMs: number;
+}
+
+/** What every engine shares. */
+export interface EngineWorld {
+  readonly program: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly limits: ControlLimits & { readonly stopGraceMs: number };
+  readonly clock: Clock;
+  readonly processes: ProcessHost;
+  readonly http: HttpClient;
+  readonly probe: GpuProbe;
+  readonly records: EngineRecords;
+  readonly log: Log;
+  /** The port for a start of this engine. Rejects when it is taken. */
+  readonly claimPort: (host: string) => Promise<number>;
+  readonly createPool: (origin: string) => Dispatcher & { destroy(): Promise<void> };
+  readonly logFileOf: (model: string) => string;
+  /** Whether no other engine of ours has a process on one of this engine's GPUs. */
+  readonly isAloneOnGpus: () => boolean;
+}
+
+/** Where its answers go. */
+export interface EngineAnswers {
+  awake(): void;
+  wakeFailed(reason: Failure): void;
+  asleep(): void;
+  sleepFailed(reason: Failure): void;
+  stopped(): void;
+  stopFailed(reason: Failure): void;
+  crashed(reason: Failure): void;
+  /** Not an answer: may come at any time. */
+  measured(figures: MeasuredMemory): void;
+}
