@@ -1,5 +1,6 @@
 /** The policies that are compared, each as a user would configure it: one GPU, one model awake, engines asleep at the beginning. */
-import { modelSpecs, schedulerOptions } from "../src/app.ts";
+import { planPlacement } from "../src/config/placement-plan.ts";
+import { modelSpecs, schedulerOptions } from "../src/scheduling.ts";
 import { parseConfig } from "../src/config/load.ts";
 import type { Arrival } from "../src/simulation/arrivals.ts";
 import { reportOf, type Report } from "../src/simulation/report.ts";
@@ -67,7 +68,7 @@ export function playUnder(setup: PolicySetup, workload: Workload): Report {
     ...(setup.awakeAtLeastMs === undefined ? {} : { awakeAtLeastMs: setup.awakeAtLeastMs }),
   };
   const devices = new Map(plan.models.map(({ spec }) => [spec.id, spec.devices]));
-  return reportOf(play(plan), { policy: setup.name, sloMs: SLO_MS, boundMs: null, devices });
+  return reportOf(play(plan), { policy: setup.name, sloMs: SLO_MS, devices });
 }
 
 function planOf(setup: PolicySetup, engines: PolicySetupEngines): Pick<Plan, "models" | "scheduler"> {
@@ -75,14 +76,15 @@ function planOf(setup: PolicySetup, engines: PolicySetupEngines): Pick<Plan, "mo
     Array.from(engines, ([name, simulate]) => [name, { model_path: `bench/${name}`, simulate }]),
   );
   const config = parseConfig(JSON.stringify({ policy: setup.policy, models }), "the benchmark's configuration", {});
+  const placement = planPlacement(config.models, config.gpus);
   const speeds = new Map(config.models.map(({ name, simulate }) => [name, simulate]));
   const budget = setup.drainBudgetMs === undefined ? {} : { drainBudgetMs: setup.drainBudgetMs };
   return {
-    models: modelSpecs(config).map((spec) => ({
+    models: modelSpecs(config, placement).map((spec) => ({
       spec: { ...spec, beginsAsleepAt: 1, canSuspend: setup.drainBudgetMs !== undefined },
       speed: speeds.get(spec.id) ?? null,
     })),
-    scheduler: { ...schedulerOptions(config.policy), ...budget },
+    scheduler: { ...schedulerOptions(config.policy, placement), ...budget },
   };
 }
 

@@ -1,28 +1,27 @@
 /** Puts the parts together: configuration in, a gateway that can be started, drained and killed out. */
 import type { AddressInfo } from "node:net";
-import { unreachable } from "./base/assert.ts";
 import { describeError } from "./base/failure.ts";
-import { controlSocketPath } from "./base/state-files.ts";
-import type { Config, PolicyConfig } from "./config/config.ts";
+import { controlSocketPath, switchCostFile } from "./base/state-files.ts";
+import type { Config } from "./config/config.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { logAccess, logJournal } from "./control/journal-log.ts";
 import { MetricsServer } from "./control/metrics-server.ts";
 import { Metrics } from "./control/metrics.ts";
 import { takeStatus, type StatusDocument } from "./control/status.ts";
+import { SwitchCostFile } from "./control/switch-cost-file.ts";
 import type { Effects } from "./core/effects.ts";
 import type { JournalEntry } from "./core/journal.ts";
-import type { ModelSpec } from "./core/model.ts";
-import { boundedWait } from "./core/policies/bounded-wait.ts";
-import { fifo } from "./core/policies/fifo.ts";
-import { Scheduler, type SchedulerOptions } from "./core/scheduler.ts";
+import { Scheduler } from "./core/scheduler.ts";
 import type { Snapshot } from "./core/snapshot.ts";
 import { LeaseDesk } from "./gateway/lease-desk.ts";
 import { createGateway } from "./gateway/server.ts";
+import { configuredMachine, type Machine } from "./machine.ts";
 import { Orchestrator, type EngineEvents, type OrchestratorOptions } from "./orchestrator/orchestrator.ts";
 import type { HttpClient } from "./ports/http-client.ts";
 import type { Log } from "./ports/log.ts";
 import type { InstanceLock } from "./platform/instance-lock.ts";
 import type { Platform } from "./platform/platform.ts";
+import { modelSpecs, schedulerOptions } from "./scheduling.ts";
 
 /** A gateway with its engines. */
 export interface App {
@@ -46,6 +45,8 @@ export interface AppOptions {
   readonly platform: Platform;
   readonly log: Log;
   readonly version: string;
+  /** What `lookAtMachine` has found; without it only the configuration tells of GPUs and memory. */
+  readonly machine?: Machine;
   /** Whether the metrics tell of the process too; true unless said otherwise. For those who run many apps in one process. */
   readonly processMetrics?: boolean;
   /** Hears everything that the scheduler's journal says, after log and metrics. */
@@ -60,8 +61,10 @@ export function createApp(config: Config, options: AppOptions): App {
   const http = platform.createHttpClient();
   const finished = Promise.withResolvers<void>();
 
+  const machine = options.machine ?? configuredMachine(config);
+  const costFile = new SwitchCostFile({ file: switchCostFile(config.stateDir), clock, log });
   const orchestrator = new Orchestrator(
-    orchestratorOptions(config, platform, log, http),
+    orchestratorOptions(config, platform, log, http, machine),
     engineEvents(() => scheduler, clock),
   );
   const desk = new LeaseDesk({ clock, scheduler: () => scheduler, directory: orchestrator });
@@ -75,11 +78,21 @@ export function createApp(config: Config, options: AppOptions): App {
     record(entry) {
       metrics.record(entry);
       logJournal(log, entry);
+      if (entry.kind === "switch ended") costFile.changed(() => scheduler.switchCosts());
       options.onJournal?.(entry);
     },
     finished: () => finished.resolve(),
   };
-  const scheduler = new Scheduler(modelSpecs(config), schedulerOptions(config.policy), effects, clock.nowMs());
+  const scheduler = new Scheduler(
+    modelSpecs(config, machine.plan),
+    {
+      ...schedulerOptions(config.policy, machine.plan),
+      hostMemoryBytes: machine.hostMemoryBytes,
+      knownCosts: costFile.read(),
+    },
+    effects,
+    clock.nowMs(),
+  );
   const snapshot = (): Snapshot => scheduler.snapshot();
   const metrics = new Metrics({
     models: config.models.map(({ name }) => name),
@@ -125,6 +138,7 @@ export function createApp(config: Config, options: AppOptions): App {
     await metricsServer?.close();
     httpClosed ??= http.close();
     await httpClosed;
+    costFile.flush(() => scheduler.switchCosts());
     lock?.release();
   };
   const killed = Promise.withResolvers<never>();
@@ -145,6 +159,7 @@ export function createApp(config: Config, options: AppOptions): App {
     const metricsPort = (await metricsServer?.listen()) ?? null;
     const address = await gateway.listen(config.host, config.port);
     await unlessClosed();
+    scheduler.onStarted(clock.nowMs());
     return { gateway: address, metricsPort };
   };
 
@@ -183,9 +198,10 @@ export function orchestratorOptions(
   platform: Platform,
   log: Log,
   http: HttpClient,
+  machine: Machine = configuredMachine(config),
 ): OrchestratorOptions {
   return {
-    engines: config.models,
+    engines: enginesOn(machine, config),
     stateDir: config.stateDir,
     program: platform.resolveCommand(config.vllmCommand),
     environment: platform.environment,
@@ -200,6 +216,14 @@ export function orchestratorOptions(
   };
 }
 
+/** Where the GPUs are known, each engine is shown those that were chosen for it, and no other. */
+function enginesOn({ plan }: Machine, { models }: Config): OrchestratorOptions["engines"] {
+  const isKnown = plan.devices.some(({ memoryBytes }) => memoryBytes !== null);
+  if (!isKnown) return models;
+  const devices = new Map(plan.placements.map((placement) => [placement.model, placement.devices.map(Number)]));
+  return models.map((model) => ({ ...model, gpus: devices.get(model.name) ?? model.gpus }));
+}
+
 /** The engines' answers become the scheduler's events when they happen. */
 function engineEvents(scheduler: () => Scheduler, clock: Platform["clock"]): EngineEvents {
   return {
@@ -210,6 +234,7 @@ function engineEvents(scheduler: () => Scheduler, clock: Platform["clock"]): Eng
     onStopped: (model) => scheduler().onStopped(model, clock.nowMs()),
     onStopFailed: (model, reason) => scheduler().onStopFailed(model, reason, clock.nowMs()),
     onCrashed: (model, reason) => scheduler().onCrashed(model, reason, clock.nowMs()),
+    onMemoryMeasured: (model, measured) => scheduler().onMemoryMeasured(model, measured, clock.nowMs()),
   };
 }
 
@@ -223,41 +248,3 @@ function createAlarm(clock: Platform["clock"], ring: (nowMs: number) => void): {
     },
   };
 }
-
-/** A model without `gpus` uses all that any model names; where none does, there is one device for all. */
-export function modelSpecs({ models, policy }: Pick<Config, "models" | "policy">): ModelSpec[] {
-  const named = [...new Set(models.flatMap((model) => model.gpus ?? []))].map(String);
-  const all = named.length === 0 ? ["0"] : named;
-  return models.map((model) => ({
-    id: model.name,
-    devices: model.gpus === null ? all : model.gpus.map(String),
-    sleepLevel: model.sleepLevel,
-    // Bounded wait weighs what waits, so it must wait here and not inside an engine.
-    ...(policy.policyType === "fifo" ? {} : { inFlightMax: model.maxNumSeqs ?? IN_FLIGHT_MAX }),
-  }));
-}
-
-/** How the scheduler behaves under a policy. */
-export function schedulerOptions(policy: PolicyConfig): SchedulerOptions {
-  const { requestTimeoutMs, drainBeforeSwitch, drainTimeoutMs } = policy;
-  const common = { requestTimeoutMs, drainTimeoutMs: drainBeforeSwitch ? drainTimeoutMs : 0 };
-  switch (policy.policyType) {
-    case "fifo":
-      return { ...common, policy: fifo({ minActiveMs: policy.minActiveMs }) };
-    case "bounded-wait": {
-      const { targetWaitMs, maxWaitMs, forcedShare: share } = policy;
-      return {
-        ...common,
-        policy: boundedWait({ targetWaitMs, maxWaitMs }),
-        forcedCredit: { share, capMs: FORCED_CREDIT_MAX_MS },
-      };
-    }
-  }
-  return unreachable(policy);
-}
-
-/** More credit for forced switches is not saved up, in ms: a quiet hour must not pay for minutes of nothing but switches. */
-const FORCED_CREDIT_MAX_MS = 20_000;
-
-/** What engines run at once unless told otherwise, in requests: the figure that bounded wait was measured with. */
-const IN_FLIGHT_MAX = 64;

@@ -19,12 +19,14 @@ const LEVELS: Readonly<Record<string, number>> = {
   gateway: 4,
   control: 4,
   platform: 4,
-  "app.ts": 5,
-  simulation: 6,
-  validation: 6,
-  cli: 7,
-  "index.ts": 7,
-  "main.ts": 8,
+  "scheduling.ts": 4,
+  "machine.ts": 5,
+  "app.ts": 6,
+  simulation: 7,
+  validation: 7,
+  cli: 8,
+  "index.ts": 8,
+  "main.ts": 9,
 };
 
 /** Rooms that stand alone: the stand-in engine must not know the program that it is used to test. */

@@ -23,3 +23,8 @@ export function engineLogFile(stateDir: string, model: string): string {
 export function controlSocketPath(stateDir: string): string {
   return join(stateDir, "llmux.sock");
 }
+
+/** What switches have cost in former runs. */
+export function switchCostFile(stateDir: string): string {
+  return join(stateDir, "switch-costs.json");
+}

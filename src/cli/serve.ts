@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
 import { createLog, logFormFor, type ClosableLog } from "../control/log.ts";
+import { lookAtMachine } from "../machine.ts";
 import { systemPlatform } from "../platform/platform.ts";
 import { dieCleanly, exitCodeOf, toldToEnd, type EndingSignal } from "./ending.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -29,7 +30,16 @@ export async function serve(options: ServeOptions): Promise<number> {
   for (const warning of config.warnings) log.warn("configuration", { problem: formatProblem(warning) });
   const missing = missingProgram(config, process.env["PATH"]);
   if (missing !== null) log.warn("configuration", { problem: missing });
-  const app = createApp(config, { platform: systemPlatform(), log, version: VERSION });
+  const platform = systemPlatform();
+  let app: App;
+  try {
+    const machine = await lookAtMachine(config, platform, log);
+    app = createApp(config, { platform, log, version: VERSION, machine });
+  } catch (error) {
+    log.error("not started", { reason: describeError(error) });
+    log.flush();
+    return EXIT.failure;
+  }
   dieCleanly(() => app.kill(), log);
   const told = toldToEnd();
   // At any time: also while a start is still ending what an earlier run has left.

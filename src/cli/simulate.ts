@@ -1,13 +1,14 @@
 /** `llmux simulate`: what a policy would have made of a trace, told in figures and, if wanted, drawn. */
 import { writeFile } from "node:fs/promises";
-import { modelSpecs, schedulerOptions } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError, loadConfig } from "../config/load.ts";
 import { loadArrivals, type Arrivals } from "../simulation/arrivals.ts";
 import { drawRun } from "../simulation/drawing.ts";
+import { configuredMachine, type Machine } from "../machine.ts";
 import { reportOf } from "../simulation/report.ts";
 import { play, type SimulatedModel } from "../simulation/run.ts";
 import { TraceError } from "../simulation/trace-file.ts";
+import { modelSpecs, schedulerOptions } from "../scheduling.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { CommandError, print, type Shell } from "./shell.ts";
 import { simulationText } from "./simulation-text.ts";
@@ -36,15 +37,15 @@ export async function simulate(options: SimulateOptions, shell: Shell): Promise<
   const file = configFile(options.config, shell);
   const config = loadNamingPolicy(file, options.policy, shell);
   const arrivals = await arrivalsOf(options, config);
-  const models = simulatedModels(config, options.cold === true);
+  const machine = configuredMachine(config);
+  const models = simulatedModels(config, machine, options.cold === true);
   requireSpeeds(models, arrivals, file);
-  const run = play({ models, scheduler: schedulerOptions(config.policy), arrivals: arrivals.list });
+  const scheduler = { ...schedulerOptions(config.policy, machine.plan), hostMemoryBytes: machine.hostMemoryBytes };
+  const run = play({ models, scheduler, arrivals: arrivals.list });
   const devices = new Map(models.map(({ spec }) => [spec.id, spec.devices]));
   const report = reportOf(run, {
     policy: config.policy.policyType,
     sloMs: options.slo * 1000,
-    // No policy states a bound yet.
-    boundMs: null,
     devices,
   });
   if (options.svg !== undefined) {
@@ -81,9 +82,9 @@ async function arrivalsOf({ trace, from, to, keep, seed }: SimulateOptions, conf
 }
 
 /** As they are after all were started and put to sleep once; cold: as they are before. */
-function simulatedModels(config: Config, cold: boolean): SimulatedModel[] {
+function simulatedModels(config: Config, { plan }: Machine, cold: boolean): SimulatedModel[] {
   const speeds = new Map(config.models.map(({ name, simulate: speed }) => [name, speed]));
-  return modelSpecs(config).map((spec) => {
+  return modelSpecs(config, plan).map((spec) => {
     const speed = speeds.get(spec.id) ?? null;
     const { sleepLevel } = spec;
     return { spec: cold || sleepLevel === 3 ? spec : { ...spec, beginsAsleepAt: sleepLevel }, speed };

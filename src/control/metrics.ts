@@ -117,6 +117,10 @@ export class Metrics {
       case "lease released":
       case "lease revoked":
       case "switch started":
+      case "switch redirected":
+      case "wake retried":
+      case "requests suspended":
+      case "memory differs":
       case "sleep failed":
       case "stop failed":
       case "shutdown started":

@@ -5,6 +5,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { GpuProbe } from "../ports/gpu-probe.ts";
 import type { HttpClient } from "../ports/http-client.ts";
 import type { ProcessHost } from "../ports/process-host.ts";
+import { availableMemoryBytes } from "./available-memory.ts";
 import { lockStateDir, type InstanceLock } from "./instance-lock.ts";
 import { claimPort } from "./loopback-port.ts";
 import { nvidiaSmi } from "./nvidia-smi.ts";
@@ -21,6 +22,8 @@ export interface Platform {
   readonly createHttpClient: () => HttpClient & { close(): Promise<void> };
   readonly createEnginePool: (origin: string) => Dispatcher & { destroy(): Promise<void> };
   readonly createGpuProbe: (command: readonly string[]) => GpuProbe;
+  /** What the host's memory could give to a new program now, in bytes; null where the system does not tell. */
+  readonly freeMemoryBytes: () => number | null;
   readonly claimPort: (host: string, port: number) => Promise<number>;
   readonly lockStateDir: (stateDir: string) => InstanceLock;
   /** Replaces the names of programs that llmux brings along. */
@@ -39,6 +42,7 @@ export function systemPlatform(): Platform {
     createHttpClient,
     createEnginePool,
     createGpuProbe: (command) => nvidiaSmi(command, environment),
+    freeMemoryBytes: availableMemoryBytes,
     claimPort,
     lockStateDir: (stateDir) => lockStateDir(stateDir, systemProcesses),
     resolveCommand: resolveStandIn,

@@ -1,0 +1,73 @@
+/** From the configuration and the machine to what the scheduler is made with. The product and the simulation both come here. */
+import { unreachable } from "./base/assert.ts";
+import type { Config, ModelConfig, PolicyConfig } from "./config/config.ts";
+import type { PlacementPlan } from "./config/placement-plan.ts";
+import type { ModelSpec } from "./core/model.ts";
+import { boundedWait } from "./core/policies/bounded-wait.ts";
+import { fifo } from "./core/policies/fifo.ts";
+import type { SchedulerOptions } from "./core/scheduler.ts";
+
+/** The models as the scheduler knows them, in the order of the configuration. */
+export function modelSpecs({ models, policy }: Pick<Config, "models" | "policy">, plan: PlacementPlan): ModelSpec[] {
+  const placements = new Map(plan.placements.map((placement) => [placement.model, placement]));
+  return models.map((model) => {
+    const { devices = [], needBytes = null } = placements.get(model.name) ?? {};
+    return modelSpec(model, policy, devices, needBytes);
+  });
+}
+
+function modelSpec(
+  model: ModelConfig,
+  policy: PolicyConfig,
+  devices: readonly string[],
+  needBytes: number | null,
+): ModelSpec {
+  return {
+    id: model.name,
+    devices,
+    sleepLevel: model.sleepLevel,
+    queueMax: model.queueMax,
+    priority: model.priority,
+    pinned: model.pinned,
+    // One that is stopped again at once has not been preloaded.
+    preload: model.preload && model.sleepLevel !== 3,
+    canSuspend: model.canSuspend,
+    ...(needBytes === null ? {} : { needBytes }),
+    ...(model.hostMemoryBytes === null ? {} : { hostBytes: model.hostMemoryBytes }),
+    // Bounded wait weighs what waits, so it must wait here and not inside an engine.
+    ...(policy.policyType === "fifo" ? {} : { inFlightMax: model.maxNumSeqs ?? IN_FLIGHT_MAX }),
+  };
+}
+
+/** How the scheduler behaves under a policy, on devices of these sizes. */
+export function schedulerOptions(policy: PolicyConfig, plan: Pick<PlacementPlan, "devices">): SchedulerOptions {
+  const { requestTimeoutMs, drainBeforeSwitch, drainTimeoutMs, drainBudgetMs, queueTotalMax } = policy;
+  const common = {
+    requestTimeoutMs,
+    drainTimeoutMs: drainBeforeSwitch ? drainTimeoutMs : 0,
+    drainBudgetMs: drainBeforeSwitch ? drainBudgetMs : null,
+    queueMax: queueTotalMax,
+    idleSleepMs: policy.idleSleepMs,
+    idleStopMs: policy.idleStopMs,
+    devices: plan.devices,
+  };
+  switch (policy.policyType) {
+    case "fifo":
+      return { ...common, policy: fifo({ minActiveMs: policy.minActiveMs }) };
+    case "bounded-wait": {
+      const { targetWaitMs, maxWaitMs, forcedShare: share } = policy;
+      return {
+        ...common,
+        policy: boundedWait({ targetWaitMs, maxWaitMs, forcedCreditMaxMs: FORCED_CREDIT_MAX_MS }),
+        forcedCredit: { share, capMs: FORCED_CREDIT_MAX_MS },
+      };
+    }
+  }
+  return unreachable(policy);
+}
+
+/** More credit for forced switches is not saved up, in ms: a quiet hour must not pay for minutes of nothing but switches. */
+const FORCED_CREDIT_MAX_MS = 20_000;
+
+/** What engines run at once unless told otherwise, in requests: the figure that bounded wait was measured with. */
+const IN_FLIGHT_MAX = 64;
