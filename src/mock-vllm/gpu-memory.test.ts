@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LedgerSnapshot } from "./ledger-entries.ts";
+import { gpuUuid } from "./gpus.ts";
 import { gibBytes } from "./quantity.ts";
 import { eventually, MockMachine } from "./started-mock.ts";
 
@@ -141,6 +142,42 @@ test("a level-1 sleep holds the weights in host memory until the wake", async ()
   assert.equal((await ledgerOf(machine)).devices[0]?.usedBytes, gibBytes);
   await mock.post("/wake_up");
   assert.equal((await ledgerOf(machine)).devices[1]?.usedBytes, 0);
+});
+
+function fraction(share: string): readonly string[] {
+  return ["--enable-sleep-mode", "--gpu-memory-utilization", share];
+}
+
+test("engines are awake together on one GPU as far as their fractions fit, and each sleeper keeps its residue", async () => {
+  await using machine = new MockMachine({ MOCK_VLLM_GPUS: "0:10GiB", MOCK_VLLM_RESIDUE: "0.5GiB" });
+  const [first, second] = [
+    await machine.start({ args: fraction("0.4") }),
+    await machine.start({ args: fraction("0.35") }),
+  ];
+  const usedGib = async (): Promise<number> => ((await ledgerOf(machine)).devices[0]?.usedBytes ?? 0) / gibBytes;
+  assert.equal(await usedGib(), 7.5);
+  const third = await machine.start({ args: fraction("0.3"), ready: false });
+  assert.equal((await third.exit).code, 1);
+  assert.match(third.log, /Free memory on device cuda:0 \(2\.50\/10\.00 GiB\)/);
+  await first.post("/sleep?level=1");
+  assert.equal(await usedGib(), 4);
+  await machine.start({ args: fraction("0.3") });
+  await second.post("/sleep?level=2");
+  assert.equal(await usedGib(), 4);
+  await neverOverCommitted(machine);
+});
+
+test("nvidia-smi tells which process holds how much of which GPU", async () => {
+  await using machine = new MockMachine({ MOCK_VLLM_GPUS: "0:8GiB,1:8GiB,2:8GiB", MOCK_VLLM_WEIGHTS: "1GiB" });
+  const args = ["--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.5"];
+  const { corePid } = await machine.start({ args, env: { CUDA_VISIBLE_DEVICES: "1,2" } });
+  const other = await machine.start({ args: ["--gpu-memory-utilization", "0.25"], env: { CUDA_VISIBLE_DEVICES: "2" } });
+  const query = ["nvidia-smi", "--query-compute-apps=gpu_uuid,pid,used_memory"];
+  const rows = (await machine.run([...query, "--format=csv,noheader,nounits"])).out.trimEnd().split("\n");
+  assert.deepEqual(rows.toSorted(), [
+    `${gpuUuid(1)}, ${corePid}, 4096`,
+    ...[`${gpuUuid(2)}, ${corePid}, 4096`, `${gpuUuid(2)}, ${other.corePid}, 2048`].toSorted(),
+  ]);
 });
 
 test("nvidia-smi shows the ledger with EngineCore's pid", async () => {
