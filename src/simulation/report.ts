@@ -43,7 +43,7 @@ export interface Report extends RequestFigures {
   readonly switch_share: number;
   /** The share of all devices' time in which an engine was drained. */
   readonly drain_share: number;
-  /** What the policy promises that no wait exceeds; null when it promises nothing. */
+  /** What the policy promises that no wait for an engine exceeds; null when it promises nothing. */
   readonly bound_s: number | null;
   readonly models: Readonly<Record<string, ModelFigures>>;
 }
@@ -52,7 +52,6 @@ export interface Report extends RequestFigures {
 export interface Setting {
   readonly policy: string;
   readonly sloMs: number;
-  readonly boundMs: number | null;
   /** The devices of each model that is configured. */
   readonly devices: ReadonlyMap<string, readonly string[]>;
 }
@@ -88,7 +87,7 @@ export function reportOf(run: Run, setting: Setting): Report {
     switches: [...ended.values()].reduce((sum, count) => sum + count, 0),
     switch_share: share(changeMs, durationMs * devices),
     drain_share: share(drainMs, durationMs * devices),
-    bound_s: setting.boundMs === null ? null : inSeconds(setting.boundMs),
+    bound_s: run.boundMs === null ? null : inSeconds(run.boundMs),
     models: Object.fromEntries(models),
   };
 }

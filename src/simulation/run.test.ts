@@ -1,6 +1,7 @@
 /** The scheduler and modelled engines together, against figures worked out by hand. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { boundedWait } from "../core/policies/bounded-wait.ts";
 import { fifo } from "../core/policies/fifo.ts";
 import type { Arrival } from "./arrivals.ts";
 import { drawRun } from "./drawing.ts";
@@ -44,7 +45,7 @@ const DEVICES = new Map([
   ["b", ["0"]],
 ]);
 
-const SETTING = { policy: "fifo", sloMs: 5000, boundMs: null, devices: DEVICES };
+const SETTING = { policy: "fifo", sloMs: 5000, devices: DEVICES };
 
 describe("a simulated run", () => {
   // a: awake at 2000, first token 2100, ends at 2200. b comes at 3000, a may leave at 7000 and is idle: asleep at 8000, b awake at
@@ -167,6 +168,27 @@ describe("a simulated run", () => {
     const arrivals = [request(0, "a"), request(2500, "b"), request(3000, "a")];
     const result = run(arrivals, { minActiveMs: 0, awakeAtLeastMs: 5000 });
     assert.deepEqual(outcomes(result), ["2100/2200 served", "10100/10200 served", "18100/18200 served"]);
+  });
+
+  it("suspends what still runs when the drain budget is spent, and goes on with it after the next wake", () => {
+    const models = [model("a", { canSuspend: true }), model("b", { canSuspend: true })];
+    const policy = fifo({ minActiveMs: 0 });
+    // a has its first token at 2100 and 201 to write; b comes at 2500, and 500 ms later a is put to sleep with 91 tokens out. b is
+    // awake at 6000 and done at 6200. a is awake again at 9200, reads 191 tokens, which gives the 92nd, and has 109 left.
+    const result = run([request(0, "a", 100, 201), request(2500, "b")], { models, policy, drainBudgetMs: 500 });
+    assert.deepEqual(outcomes(result), ["2100/10481 served", "6100/6200 served"]);
+  });
+
+  it("states the longest wait that the policy promised, where drains have an end", () => {
+    const policy = boundedWait({ targetWaitMs: 25_000, maxWaitMs: 120_000 });
+    const arrivals = [request(0, "a"), request(3000, "b")];
+    assert.equal(run(arrivals, { policy }).boundMs, null);
+    assert.equal(run(arrivals).boundMs, null);
+    const { boundMs } = run(arrivals, { policy, drainBudgetMs: 5000 });
+    // 120 s, and for each of three or four turns two switches of 2 or 3 s and 5 s of drain.
+    assert.ok(boundMs !== null && boundMs >= 120_000 + 3 * 9_000 && boundMs <= 120_000 + 4 * 12_000, String(boundMs));
+    const bound_s = boundMs / 1000;
+    assert.equal(reportOf(run(arrivals, { policy, drainBudgetMs: 5000 }), SETTING).bound_s, bound_s);
   });
 
   it("ends 30 minutes after the last arrival, and counts what has not ended as unfinished", () => {

@@ -48,6 +48,8 @@ export interface Run {
   readonly switches: readonly SwitchSpan[];
   /** From the first arrival to the end of the last request, or to the end of the run. */
   readonly durationMs: number;
+  /** The longest wait that the policy stated at any arrival, or at the end by what it had learned; null where it stated none. */
+  readonly boundMs: number | null;
 }
 
 /** Runs the plan to its end. The same plan gives the same run. */
@@ -97,6 +99,7 @@ class Stage {
   /** Requests that are neither served nor missed yet. */
   #open: number;
   #over = false;
+  #boundMs: number | null = 0;
 
   constructor(plan: Plan) {
     const { models, scheduler, arrivals } = plan;
@@ -119,14 +122,17 @@ class Stage {
     this.#clock.at(lastAtMs + GRACE_MS, () => {
       this.#over = true;
     });
+    this.#scheduler.onStarted(this.#clock.nowMs);
     this.#planArrival(0);
     while (this.#open > 0 && !this.#over) assert(this.#clock.step(), "requests are open, and nothing will happen");
     this.#history.end(this.#clock.nowMs);
+    for (const { spec } of this.#plan.models) this.#noteBound(spec.id);
     return {
       requests: this.#requests,
       states: this.#history.states,
       switches: this.#history.switches,
       durationMs: this.#clock.nowMs,
+      boundMs: this.#boundMs,
     };
   }
 
@@ -136,8 +142,15 @@ class Stage {
     if (request === undefined) return;
     this.#clock.at(request.arrival.atMs, () => {
       this.#planArrival(waiter + 1);
+      this.#noteBound(request.arrival.model);
       this.#scheduler.onRequest(waiter, request.arrival.model, this.#clock.nowMs);
     });
+  }
+
+  #noteBound(model: ModelId): void {
+    if (this.#boundMs === null) return;
+    const boundMs = this.#scheduler.boundMs(model);
+    this.#boundMs = boundMs === null ? null : Math.max(this.#boundMs, boundMs);
   }
 
   #newEngine(id: ModelId, speed: EngineSpeed): SimulatedEngine {
