@@ -45,7 +45,8 @@ export class BenchGround implements AsyncDisposable {
   readonly #environment: Record<string, string | undefined>;
   readonly #processes: { readonly child: ChildProcess; readonly end: () => Promise<void> }[] = [];
 
-  constructor(pace: Pace) {
+  /** Null: each engine's own flags say how long it takes. */
+  constructor(pace: Pace | null) {
     this.setLoadMs(0);
     const script = `#!/bin/sh\nread -r MOCK_VLLM_LOAD_MS < '${this.#loadFile}'\nexport MOCK_VLLM_LOAD_MS\n`;
     writeFileSync(this.engineProgram, `${script}exec '${process.execPath}' '${STAND_IN}' "$@"\n`);
@@ -56,12 +57,7 @@ export class BenchGround implements AsyncDisposable {
       MOCK_VLLM_LEDGER: join(this.folder, "ledger"),
       // Two awake models would not fit: a switch that cheats fails.
       MOCK_VLLM_GPUS: "0:8GiB",
-      MOCK_VLLM_SLEEP_MS: String(pace.sleepMs),
-      MOCK_VLLM_WAKE_MS: String(pace.wakeMs),
-      MOCK_VLLM_RELOAD_MS: String(pace.reloadMs),
-      MOCK_VLLM_TTFT_MS: String(pace.ttftMs),
-      MOCK_VLLM_ITL_MS: String(pace.itlMs),
-      MOCK_VLLM_ANSWER_TOKENS: String(pace.answerTokens),
+      ...(pace === null ? {} : paceVariables(pace)),
     };
   }
 
@@ -116,6 +112,17 @@ export class BenchGround implements AsyncDisposable {
       }
     }
   }
+}
+
+function paceVariables(pace: Pace): Record<string, string> {
+  return {
+    MOCK_VLLM_SLEEP_MS: String(pace.sleepMs),
+    MOCK_VLLM_WAKE_MS: String(pace.wakeMs),
+    MOCK_VLLM_RELOAD_MS: String(pace.reloadMs),
+    MOCK_VLLM_TTFT_MS: String(pace.ttftMs),
+    MOCK_VLLM_ITL_MS: String(pace.itlMs),
+    MOCK_VLLM_ANSWER_TOKENS: String(pace.answerTokens),
+  };
 }
 
 /** Ports on loopback that were free a moment ago, all different. */

@@ -10,6 +10,7 @@ import { endurance } from "./endurance.ts";
 import { readCommand, type BenchOptions } from "./options.ts";
 import { policies } from "./policies.ts";
 import { rate } from "./rate.ts";
+import { replay } from "./replay.ts";
 import { formatReport, holds, type Report } from "./report.ts";
 import { schedulerSpeed } from "./scheduler-speed.ts";
 import { sideBySide } from "./side-by-side.ts";
@@ -37,6 +38,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   rate: { run: rate, needs: ["servegen"] },
   starvation: { run: starvation },
   scheduler: { run: schedulerSpeed },
+  replay: { run: replay, needs: ["trace"] },
 };
 
 async function main(args: readonly string[]): Promise<number> {

@@ -37,8 +37,8 @@ export interface RecordedWorkload {
 /** A request is in for so long on average, in ms: about a hundred tokens. */
 const SERVICE_MS = 2_000;
 
-/** A client goes away after so long on average, in ms. */
-const PATIENCE_MS = 1_000_000;
+/** A client goes away after so long on average, in ms: as long as llmux lets it wait unless told otherwise. */
+const PATIENCE_MS = 60_000;
 
 /** What every sleep and every wake takes, in ms. */
 const SLEEP_MS = 1_000;
