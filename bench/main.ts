@@ -14,6 +14,7 @@ import { replay } from "./replay.ts";
 import { formatReport, holds, type Report } from "./report.ts";
 import { schedulerSpeed } from "./scheduler-speed.ts";
 import { sideBySide } from "./side-by-side.ts";
+import { simulatedDay } from "./simulated-day.ts";
 import { simulationSpeed } from "./simulation-speed.ts";
 import { start } from "./start.ts";
 import { starvation } from "./starvation.ts";
@@ -37,6 +38,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   policies: { run: policies, needs: ["servegen", "azure"] },
   rate: { run: rate, needs: ["servegen"] },
   starvation: { run: starvation },
+  "simulated-day": { run: simulatedDay, needs: ["servegen"] },
   scheduler: { run: schedulerSpeed },
   replay: { run: replay, needs: ["trace"] },
 };

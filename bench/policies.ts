@@ -2,6 +2,7 @@
 import { medianOf } from "./distribution.ts";
 import type { BenchOptions } from "./options.ts";
 import { DRAIN_BUDGET, FIFO, FULL_DRAIN, playUnder, STRICT_FIFO, type PolicySetup } from "./policy-setups.ts";
+import type { Report as Simulated } from "../src/simulation/report.ts";
 import type { Check, Report } from "./report.ts";
 import { arrivalsIn, engineFigures, readWholeTrace, type Trace } from "./traces.ts";
 
@@ -12,6 +13,8 @@ interface Cell {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
+  /** What the policy promised; a dash where it promised nothing. */
+  readonly bound: number | string;
   readonly switches: number;
   readonly switchShare: number;
   readonly drainShare: number;
@@ -117,6 +120,7 @@ const COLUMNS = [
   "TTFT p50",
   "p99",
   "max",
+  "bound",
   "switches",
   "switching",
   "draining",
@@ -125,6 +129,17 @@ const COLUMNS = [
 
 function nameOf({ trace, keep }: Case): string {
   return `${trace}, keep ${keep * 100} %`;
+}
+
+/** The median; throws when somebody waited for longer than was promised. */
+function boundOf(reports: readonly Simulated[]): number | string {
+  const bounds = reports.flatMap(({ bound_s }) => (bound_s === null ? [] : [bound_s]));
+  if (bounds.length < reports.length) return "-";
+  for (const { bound_s, ttft_s } of reports) {
+    if ((ttft_s.max ?? 0) > (bound_s ?? 0))
+      throw new Error(`a wait of ${ttft_s.max} s broke the bound of ${bound_s} s`);
+  }
+  return medianOf(bounds);
 }
 
 function measure(trace: Trace, { fromS, toS, keep }: Case, setup: PolicySetup, seeds: number): Cell {
@@ -138,6 +153,7 @@ function measure(trace: Trace, { fromS, toS, keep }: Case, setup: PolicySetup, s
     p50: median(({ ttft_s }) => ttft_s.p50 ?? Infinity),
     p99: median(({ ttft_s }) => ttft_s.p99 ?? Infinity),
     max: median(({ ttft_s }) => ttft_s.max ?? Infinity),
+    bound: boundOf(reports),
     switches: median(({ switches }) => switches),
     switchShare: 100 * median(({ switch_share }) => switch_share),
     drainShare: 100 * median(({ drain_share }) => drain_share),

@@ -10,14 +10,15 @@ import type { EngineFigures } from "./traces.ts";
 /** One way to schedule. */
 export interface PolicySetup {
   readonly name: string;
-  /** The section `policy` of the configuration; no request ever waits too long. */
+  /** The section `policy` of the configuration; no request ever waits too long, and no queue is ever full. */
   readonly policy: Readonly<Record<string, unknown>>;
-  readonly drainBudgetMs?: number;
+  /** Keys that every model has. */
+  readonly ofModels?: Readonly<Record<string, unknown>>;
   /** What the product does not have, for comparison. */
   readonly awakeAtLeastMs?: number;
 }
 
-const PATIENT = { request_timeout_secs: "500h" };
+const PATIENT = { request_timeout_secs: "500h", max_queued: 1_000_000, max_queued_total: 1_000_000 };
 
 /** llmux's own `fifo`: a model serves whoever comes until it must leave. */
 export const FIFO: PolicySetup = {
@@ -44,8 +45,8 @@ export const FULL_DRAIN: PolicySetup = {
 /** What still runs after 5 s is suspended, and goes on when its model is awake again. */
 export const DRAIN_BUDGET: PolicySetup = {
   name: "bounded-wait, 5 s drain budget",
-  policy: { policy_type: "bounded-wait", ...PATIENT },
-  drainBudgetMs: 5_000,
+  policy: { policy_type: "bounded-wait", drain_budget_secs: 5, ...PATIENT },
+  ofModels: { suspend: true },
 };
 
 /** What is played under a setup. */
@@ -71,21 +72,21 @@ export function playUnder(setup: PolicySetup, workload: Workload): Report {
   return reportOf(play(plan), { policy: setup.name, sloMs: SLO_MS, devices });
 }
 
-function planOf(setup: PolicySetup, engines: PolicySetupEngines): Pick<Plan, "models" | "scheduler"> {
+function planOf(
+  { policy, ofModels = {} }: PolicySetup,
+  engines: Workload["engines"],
+): Pick<Plan, "models" | "scheduler"> {
   const models = Object.fromEntries(
-    Array.from(engines, ([name, simulate]) => [name, { model_path: `bench/${name}`, simulate }]),
+    Array.from(engines, ([name, simulate]) => [name, { model_path: `bench/${name}`, simulate, ...ofModels }]),
   );
-  const config = parseConfig(JSON.stringify({ policy: setup.policy, models }), "the benchmark's configuration", {});
+  const config = parseConfig(JSON.stringify({ policy, models }), "the benchmark's configuration", {});
   const placement = planPlacement(config.models, config.gpus);
   const speeds = new Map(config.models.map(({ name, simulate }) => [name, simulate]));
-  const budget = setup.drainBudgetMs === undefined ? {} : { drainBudgetMs: setup.drainBudgetMs };
   return {
     models: modelSpecs(config, placement).map((spec) => ({
-      spec: { ...spec, beginsAsleepAt: 1, canSuspend: setup.drainBudgetMs !== undefined },
+      spec: { ...spec, beginsAsleepAt: 1 },
       speed: speeds.get(spec.id) ?? null,
     })),
-    scheduler: { ...schedulerOptions(config.policy, placement), ...budget },
+    scheduler: schedulerOptions(config.policy, placement),
   };
 }
-
-type PolicySetupEngines = Workload["engines"];
