@@ -9,6 +9,8 @@ export interface StateSpan {
   readonly state: EngineStateKind;
   readonly fromMs: number;
   readonly toMs: number;
+  /** How many of its requests stood still meanwhile. */
+  readonly suspended: number;
 }
 
 /** One switch, or as much of it as the run has seen. */
@@ -34,6 +36,8 @@ export class History {
   readonly states: StateSpan[] = [];
   readonly switches: SwitchSpan[] = [];
   readonly #now = new Map<ModelId, { state: EngineStateKind; sinceMs: number }>();
+  /** By model, from the moment at which its requests were made to stand still until it is awake again. */
+  readonly #suspended = new Map<ModelId, number>();
   /** By target: no model is the target of two. */
   readonly #underway = new Map<ModelId, Underway>();
 
@@ -46,6 +50,8 @@ export class History {
     const { kind, atMs } = entry;
     if (kind === "state changed") {
       this.#enter(entry.model, entry.to.kind, atMs);
+    } else if (kind === "requests suspended") {
+      this.#suspended.set(entry.model, entry.requests);
     } else if (kind === "switch started") {
       this.#underway.set(entry.to, { from: entry.from, startedAtMs: atMs, drainedAtMs: null });
     } else if (kind === "drain ended") {
@@ -68,7 +74,13 @@ export class History {
 
   #enter(model: ModelId, state: EngineStateKind, atMs: number): void {
     const before = this.#now.get(model);
-    if (before !== undefined) this.states.push({ model, state: before.state, fromMs: before.sinceMs, toMs: atMs });
+    if (before !== undefined) {
+      const { state: was, sinceMs: fromMs } = before;
+      // The drain is over when they begin to stand still.
+      const suspended = was === "draining" ? 0 : (this.#suspended.get(model) ?? 0);
+      this.states.push({ model, state: was, fromMs, toMs: atMs, suspended });
+    }
+    if (state === "awake") this.#suspended.delete(model);
     this.#now.set(model, { state, sinceMs: atMs });
   }
 

@@ -20,9 +20,9 @@ const CHANGING_FILL = 'fill="#212529"';
 
 const AWAY_FILL = 'fill="#eef1f4"';
 
-type Doing = "awake" | "draining" | "changing" | "away";
+type Doing = "awake" | "draining" | "changing" | "away" | "away, interrupted";
 
-const DOING: Readonly<Record<EngineStateKind, Doing>> = {
+const DOING: Readonly<Record<EngineStateKind, Exclude<Doing, "away, interrupted">>> = {
   awake: "awake",
   draining: "draining",
   "falling asleep": "changing",
@@ -53,6 +53,7 @@ export function residencyLegend(x: number, y: number): string {
     [fillOf("awake", grey), "awake"],
     [fillOf("draining", grey), "draining"],
     [CHANGING_FILL, "falling asleep, waking, starting or stopping"],
+    [fillOf("away, interrupted", grey), "asleep, requests stand still"],
     [AWAY_FILL, "asleep or stopped"],
   ];
   let left = x;
@@ -70,6 +71,7 @@ function fillOf(doing: Doing, colour: string): string {
     draining: `fill="${colour}" fill-opacity="0.45"`,
     changing: CHANGING_FILL,
     away: AWAY_FILL,
+    "away, interrupted": `fill="${colour}" fill-opacity="0.2"`,
   };
   return fills[doing];
 }
@@ -78,13 +80,14 @@ function fillOf(doing: Doing, colour: string): string {
 function momentRows(plot: Plot, order: readonly string[], byModel: ReadonlyMap<string, readonly StateSpan[]>): Panel {
   const rows = order.map((model, index) => {
     const y = index * (ROW_HEIGHT + GAP);
-    const boxes: Record<Doing, string> = { awake: "", draining: "", changing: "", away: "" };
-    for (const { state, fromMs, toMs } of byModel.get(model) ?? []) {
+    const boxes: Record<Doing, string> = { awake: "", draining: "", changing: "", away: "", "away, interrupted": "" };
+    for (const { state, fromMs, toMs, suspended } of byModel.get(model) ?? []) {
       const x = xOf(plot, fromMs);
-      if (toMs > fromMs) boxes[DOING[state]] += box(x, y, xOf(plot, toMs) - x, ROW_HEIGHT);
+      const doing = DOING[state] === "away" && suspended > 0 ? "away, interrupted" : DOING[state];
+      if (toMs > fromMs) boxes[doing] += box(x, y, xOf(plot, toMs) - x, ROW_HEIGHT);
     }
     const name = modelLabel(plot.left - 10, y + 17, model, index);
-    const fills = (["away", "awake", "draining", "changing"] as const).map((doing) => {
+    const fills = (["away", "away, interrupted", "awake", "draining", "changing"] as const).map((doing) => {
       return path(boxes[doing], fillOf(doing, colourOf(index)));
     });
     return name + fills.join("");

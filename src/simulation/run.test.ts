@@ -179,6 +179,14 @@ describe("a simulated run", () => {
     assert.deepEqual(outcomes(result), ["2100/10481 served", "6100/6200 served"]);
   });
 
+  it("takes a start's time for a wake from deeper than the model's own level", () => {
+    const models = [model("a", { hostBytes: 10 }), model("b", { hostBytes: 10 })];
+    // The host has room for one sleeper at level 1, and b sleeps there: a has to go deeper.
+    const arrivals = [request(0, "a"), request(10_000, "b"), request(20_000, "a")];
+    const result = run(arrivals, { models, hostMemoryBytes: 5 });
+    assert.deepEqual(outcomes(result), ["2100/2200 served", "13100/13200 served", "51100/51200 served"]);
+  });
+
   it("states the longest wait that the policy promised, where drains have an end", () => {
     const policy = boundedWait({ targetWaitMs: 25_000, maxWaitMs: 120_000 });
     const arrivals = [request(0, "a"), request(3000, "b")];
@@ -228,6 +236,20 @@ describe("the drawing of a run", () => {
     assert.match(svg, />The GPU's time<\/text>/);
     assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
     assert.ok(svg.length < 1_000_000, String(svg.length));
+  });
+
+  it("shows where requests stand still in an engine that sleeps", () => {
+    const models = [model("a", { canSuspend: true }), model("b")];
+    const arrivals = [request(0, "a", 100, 2000), request(3000, "b")];
+    const pale = 'fill="#0072b2" fill-opacity="0.2"';
+    for (const [drainBudgetMs, count] of [
+      [500, 1],
+      [null, 0],
+    ] as const) {
+      const result = run(arrivals, { models, minActiveMs: 0, drainBudgetMs });
+      const svg = drawRun({ run: result, report: reportOf(result, SETTING), devices: DEVICES, beginsAtS: 0 });
+      assert.equal(svg.split(pale).length - 1, count);
+    }
   });
 
   it("marks those that never had a first token", () => {

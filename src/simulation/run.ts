@@ -6,6 +6,7 @@ import type { Lease, WaiterId } from "../core/lease.ts";
 import type { ModelId, ModelSpec } from "../core/model.ts";
 import { Scheduler, type SchedulerOptions } from "../core/scheduler.ts";
 import type { Arrival } from "./arrivals.ts";
+import type { SleepLevel } from "../core/sleep-level.ts";
 import { EngineModel, OUTPUT_TOKENS_MAX, type Job } from "./engine-model.ts";
 import { History, type StateSpan, type SwitchSpan } from "./history.ts";
 import { VirtualClock, type Scheduled } from "./virtual-clock.ts";
@@ -82,6 +83,7 @@ class Request implements Job, RequestOutcome {
 interface SimulatedEngine {
   readonly id: ModelId;
   readonly speed: EngineSpeed;
+  readonly sleepLevel: SleepLevel;
   readonly model: EngineModel<Request>;
   /** Orders up to here are void: the engine was told to stop meanwhile. */
   generation: number;
@@ -106,8 +108,7 @@ class Stage {
     this.#plan = plan;
     this.#requests = arrivals.map((arrival) => new Request(arrival));
     this.#open = this.#requests.length;
-    for (const { spec, speed } of models)
-      if (speed !== null) this.#engines.set(spec.id, this.#newEngine(spec.id, speed));
+    for (const { spec, speed } of models) if (speed !== null) this.#engines.set(spec.id, this.#newEngine(spec, speed));
     this.#scheduler = new Scheduler(
       models.map(({ spec }) => spec),
       scheduler,
@@ -153,7 +154,7 @@ class Stage {
     this.#boundMs = boundMs === null ? null : Math.max(this.#boundMs, boundMs);
   }
 
-  #newEngine(id: ModelId, speed: EngineSpeed): SimulatedEngine {
+  #newEngine({ id, sleepLevel }: ModelSpec, speed: EngineSpeed): SimulatedEngine {
     const { outputTokensMax = OUTPUT_TOKENS_MAX } = this.#plan;
     const model = new EngineModel<Request>({ ...speed, outputTokensMax }, this.#clock, {
       onFirstToken: (request) => {
@@ -164,7 +165,7 @@ class Stage {
         this.#release(request, "served");
       },
     });
-    return { id, speed, model, generation: 0, awakeSinceMs: 0 };
+    return { id, speed, sleepLevel, model, generation: 0, awakeSinceMs: 0 };
   }
 
   #effects(): Effects {
@@ -175,10 +176,11 @@ class Stage {
           ({ speed }) => speed.coldMs,
           (engine) => this.#up(engine),
         ),
-      wake: (id) =>
+      wake: (id, from) =>
         this.#order(
           id,
-          ({ speed }) => speed.wakeMs,
+          // From deeper than its own level, where the host's memory is short: its weights are read anew, as by a start.
+          ({ speed, sleepLevel }) => (from > sleepLevel ? speed.coldMs : speed.wakeMs),
           (engine) => this.#up(engine),
         ),
       // Whether something runs on it or not: it stands still, and goes on after the wake.
