@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 export const VLLM = process.env["LLMUX_VLLM_COMMAND"] ?? join(ROOT, ".cache/vllm-venv/bin/vllm");
 
 /** The folder with the models that make-models.py makes. */
-const MODELS = process.env["LLMUX_VLLM_MODELS"] ?? join(ROOT, ".cache/vllm-models");
+export const MODELS = process.env["LLMUX_VLLM_MODELS"] ?? join(ROOT, ".cache/vllm-models");
 
 /** A start takes half a minute on two idle cores; this is for busy ones. */
 const EVENT_LIMIT_MS = 240_000;
