@@ -73,7 +73,8 @@ export async function rate({ servegen, seeds = SEEDS }: BenchOptions): Promise<R
   };
 }
 
-interface Source {
+/** What a load is taken from. */
+export interface Source {
   readonly rows: readonly TraceRow[];
   readonly fromS: number;
   readonly seed: number;
@@ -98,7 +99,7 @@ function sustained(setup: PolicySetup, engines: ReadonlyMap<string, EngineFigure
 }
 
 /** So many times the window's requests. More load is always the same requests and others besides. */
-function loaded({ rows, fromS, seed }: Source, load: number): Arrival[] {
+export function loaded({ rows, fromS, seed }: Source, load: number): Arrival[] {
   const endS = (rows.at(-1)?.timestampS ?? 0) - WINDOW_S;
   const copies = Array.from({ length: Math.ceil(load) }, (_, copy) => {
     const copyFromS = (fromS + copy * COPY_OFFSET_S) % endS;
