@@ -9,6 +9,7 @@ import { MetricsServer } from "./control/metrics-server.ts";
 import { Metrics } from "./control/metrics.ts";
 import { takeStatus, type StatusDocument } from "./control/status.ts";
 import { SwitchCostFile } from "./control/switch-cost-file.ts";
+import { waitPromise } from "./control/wait-promise.ts";
 import type { Effects } from "./core/effects.ts";
 import type { JournalEntry } from "./core/journal.ts";
 import { Scheduler } from "./core/scheduler.ts";
@@ -100,8 +101,9 @@ export function createApp(config: Config, options: AppOptions): App {
     snapshot,
     processMetrics: options.processMetrics ?? true,
   });
+  const promise = waitPromise(config.policy);
   const status = (): StatusDocument =>
-    takeStatus({ snapshot, directory: orchestrator, clock, version, pid: process.pid, startedAtEpochMs });
+    takeStatus({ snapshot, directory: orchestrator, clock, promise, version, pid: process.pid, startedAtEpochMs });
   const gateway = createGateway({
     models: config.models.map(({ name, aliases }) => ({ id: name, aliases })),
     desk,

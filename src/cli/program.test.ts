@@ -13,44 +13,12 @@ import { fileURLToPath } from "node:url";
 import { failure, type Failure } from "../base/failure.ts";
 import { controlSocketPath, engineLogFile } from "../base/state-files.ts";
 import { ControlServer } from "../control/control-server.ts";
-import type { ModelStatus, StatusDocument } from "../control/status.ts";
+import { exampleStatus } from "../control/testing/example-status.ts";
 import { VERSION } from "../version.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/llmux.js", import.meta.url));
 
-const asleep: ModelStatus = {
-  id: "qwen",
-  state: "asleep",
-  level: 1,
-  reason: null,
-  retry_in_s: null,
-  since: "2026-01-01T00:00:00.000Z",
-  for_s: 5,
-  progress: null,
-  waiting: 0,
-  oldest_wait_s: null,
-  in_flight: 0,
-  pid: 77,
-  port: 8001,
-  process_started_at: null,
-  devices: ["0"],
-  sleep_level: 1,
-  failures_in_row: 0,
-  last_failure: null,
-  log_file: "/x",
-};
-
-const status: StatusDocument = {
-  version: "9.9.9",
-  pid: 42,
-  started_at: "2026-01-01T00:00:00.000Z",
-  uptime_s: 60,
-  state: "idle",
-  summary: "idle",
-  active: [],
-  switches: [],
-  models: [asleep],
-};
+const status = exampleStatus();
 
 let folder = "";
 let stateDir = "";
@@ -226,7 +194,7 @@ describe("llmux ps", () => {
     deepEqual([code, stderr], [0, ""]);
     match(
       stdout,
-      /^llmux 9\.9\.9, pid 42, up 1m00s: idle\nMODEL .*\nqwen +asleep \(level 1\) +5s +0 +0 +77 +8001 +0\n$/,
+      /^llmux 9\.9\.9, pid 42, up 1m00s: idle\nGPU 0: .*\nMODEL .*\nqwen +asleep \(level 1\) +5s +0 +0 +34s +0 +6 GiB +77 +8001\n$/,
     );
   });
 

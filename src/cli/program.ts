@@ -117,7 +117,9 @@ function addPs(program: Command, shell: Shell, onDone: OnDone): void {
     .addHelpText(
       "after",
       `
-QUEUE is how many requests wait for the model, and since when the oldest does; SINCE is how long it has been in its state.
+QUEUE is how many requests wait for the model, and since when the oldest does; SINCE is how long it has been in its state. WAIT
+MAX is by when a request that comes now is let in, or refused by the request timeout, while nothing fails; "no bound" where the
+policy promises none. NEED is what the model takes of each of its GPUs, "?" until that is measured.
 
 Examples:
   llmux ps

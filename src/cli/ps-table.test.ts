@@ -1,44 +1,39 @@
-import { equal } from "node:assert/strict";
+import { equal, match } from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ModelStatus, StatusDocument } from "../control/status.ts";
+import type { StatusDocument } from "../control/status.ts";
+import { exampleModel, exampleStatus } from "../control/testing/example-status.ts";
 import { renderStatus, stateText } from "./ps-table.ts";
 
-const stopped: ModelStatus = {
+const GIB = 1024 ** 3;
+
+const stopped = exampleModel({
   id: "qwen-14b",
   state: "stopped",
   level: null,
-  reason: null,
-  retry_in_s: null,
-  since: "2026-01-01T00:00:00.000Z",
   for_s: 192,
-  progress: null,
-  waiting: 0,
-  oldest_wait_s: null,
-  in_flight: 0,
   pid: null,
   port: null,
-  process_started_at: null,
-  devices: ["0"],
-  sleep_level: 1,
-  failures_in_row: 0,
-  last_failure: null,
-  log_file: "/x",
-};
+  memory: { need_bytes: null, residue_bytes: GIB, host_bytes: null },
+});
 
-const status: StatusDocument = {
+const status = exampleStatus({
   version: "1.2.3",
-  pid: 42,
-  started_at: "2026-01-01T00:00:00.000Z",
   uptime_s: 3_600,
   state: "active",
   summary: "active llama",
   active: ["llama"],
-  switches: [],
   models: [
     { ...stopped, waiting: 3, oldest_wait_s: 12 },
-    { ...stopped, id: "llama", state: "awake", in_flight: 2, pid: 77, port: 8001, devices: ["0", "1"] },
+    exampleModel({ id: "llama", state: "awake", level: null, for_s: 192, in_flight: 2, devices: ["0", "1"] }),
   ],
-};
+});
+
+/** What is said of memory while a model is awake whose need is not known. */
+function memoryLine(gpus: StatusDocument["gpus"], budget_bytes: number | null = null): string | undefined {
+  const models = [exampleModel({ state: "awake", memory: { need_bytes: null, residue_bytes: 0, host_bytes: null } })];
+  const host_memory_for_sleep = { budget_bytes, used_bytes: 0 };
+  return renderStatus({ ...status, gpus, models, host_memory_for_sleep }, null).split("\n")[1];
+}
 
 describe("the state of a model in words", () => {
   it("says how far a start has come", () => {
@@ -63,16 +58,55 @@ describe("the state of a model in words", () => {
 });
 
 describe("the table of models", () => {
-  it("has a line about the whole and a line a model", () => {
+  it("has a line about the whole, one about memory, and a line a model", () => {
     equal(
       renderStatus(status, null),
       [
         "llmux 1.2.3, pid 42, up 1h00m: active llama",
-        "MODEL     STATE    SINCE  QUEUE    IN FLIGHT  PID  PORT  GPUS",
-        "qwen-14b  stopped  3m12s  3 (12s)  0          -    -     0",
-        "llama     awake    3m12s  0        2          77   8001  0,1",
+        "GPU 0: 1 GiB of 8 GiB; asleep in host memory: 4 GiB of 64 GiB",
+        "MODEL     STATE    SINCE  QUEUE    IN FLIGHT  WAIT MAX  GPUS  NEED   PID  PORT",
+        "qwen-14b  stopped  3m12s  3 (12s)  0          34s       0     ?      -    -",
+        "llama     awake    3m12s  0        2          34s       0,1   6 GiB  77   8001",
         "",
       ].join("\n"),
+    );
+  });
+
+  it("leaves out processes and ports where the terminal is too narrow for all of it", () => {
+    const [, , head] = renderStatus(status, 70).split("\n");
+    equal(head, "MODEL     STATE    SINCE  QUEUE    IN FLIGHT  WAIT MAX  GPUS  NEED");
+  });
+
+  it("says of a model what sets it apart from most", () => {
+    const models = [
+      exampleModel({ pinned: true, state: "awake" }),
+      exampleModel({ priority: "low", in_flight: 3, suspended: 3 }),
+      exampleModel({ pinned: true, priority: "high", state: "awake" }),
+    ];
+    const [, , , ...rows] = renderStatus({ ...status, models }, null).split("\n");
+    match(rows[0] ?? "", /^qwen +awake, pinned +5s +0 +0 /);
+    match(rows[1] ?? "", /^qwen +asleep \(level 1\), low priority +5s +0 +3 suspended /);
+    match(rows[2] ?? "", /^qwen +awake, pinned, high priority +5s /);
+  });
+
+  it("says that no bound is promised, why, and what ends a wait instead", () => {
+    const models = [exampleModel({ wait_bound_s: null, waits_at_most_s: 60 })];
+    const text = renderStatus({ ...status, models, no_bound_because: "drains have no limit" }, null);
+    match(text, /^qwen +asleep \(level 1\) +5s +0 +0 +no bound +0 /m);
+    match(text, /\n\nno bound on waiting: drains have no limit; a request that has waited 1m00s gets 504\n$/);
+  });
+
+  it("says of GPU memory as much as is known", () => {
+    equal(
+      memoryLine([
+        { id: "0", memory_bytes: 8 * GIB, used_bytes: GIB },
+        { id: "1", memory_bytes: 8 * GIB, used_bytes: 0 },
+      ]),
+      "GPU 0: at least 1 GiB of 8 GiB, GPU 1: 0 B of 8 GiB; asleep in host memory: 0 B",
+    );
+    equal(
+      memoryLine([{ id: "0", memory_bytes: null, used_bytes: 0 }], GIB),
+      "GPU memory: size not known, so each GPU has one model awake at a time; asleep in host memory: 0 B of 1 GiB",
     );
   });
 

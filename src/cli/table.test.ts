@@ -25,6 +25,14 @@ describe("a table", () => {
     deepEqual(lines(16), ["NAME    N   STA…", "a-lon…  1   loa…", "b       20"]);
   });
 
+  it("leaves out what may be left out before anything shrinks, the last one first", () => {
+    const wide: readonly Column[] = ["NAME", { title: "FIRST", mayGo: true }, "N", { title: "SECOND", mayGo: true }];
+    const row = ["name", "1", "2", "3"];
+    equal(renderTable(wide, [row], 22), "NAME  FIRST  N  SECOND\nname  1      2  3\n");
+    equal(renderTable(wide, [row], 21), "NAME  FIRST  N\nname  1      2\n");
+    equal(renderTable(wide, [row], 13), "NAME  N\nname  2\n");
+  });
+
   it("never has a line wider than the terminal", () => {
     for (let width = 1; width < 60; width += 1) {
       for (const line of lines(width)) equal(Array.from(line).length <= width, true, `${width}: ${line}`);

@@ -1,13 +1,17 @@
 /** Tables of text that fit a terminal. */
 
-/** A column: its title, and how narrow it may become when the terminal is; undefined: as wide as its widest cell, always. */
-export type Column = string | { readonly title: string; readonly shrinkTo?: number };
+/**
+ * A column: its title, how narrow it may become when the terminal is (undefined: as wide as its widest cell, always), and whether
+ * it may be left out there.
+ */
+export type Column = string | { readonly title: string; readonly shrinkTo?: number; readonly mayGo?: true };
 
 const GAP = "  ";
 
 /**
- * Lines with their ends: a head and a line a row, columns two blanks apart. Wider than `width`, the columns that may shrink do
- * so, the widest one first; what is still too wide is cut. Null: as wide as it comes.
+ * Lines with their ends: a head and a line a row, columns two blanks apart. Wider than `width`, the columns that may be left out
+ * are, the last one first; then those that may shrink do so, the widest one first; what is still too wide is cut. Null: as wide
+ * as it comes.
  */
 export function renderTable(
   columns: readonly Column[],
@@ -17,7 +21,17 @@ export function renderTable(
   const titles = columns.map((column) => (typeof column === "string" ? column : column.title));
   const cells = [titles, ...rows].map((row) => row.map(oneLine));
   const widths = titles.map((_, index) => Math.max(...cells.map((row) => lengthOf(row[index] ?? ""))));
-  if (width !== null) shrink(widths, columns, width);
+  if (width !== null) {
+    const last = columns.findLastIndex((column) => typeof column !== "string" && column.mayGo === true);
+    if (last !== -1 && totalOf(widths) > width) {
+      return renderTable(
+        columns.toSpliced(last, 1),
+        rows.map((row) => row.toSpliced(last, 1)),
+        width,
+      );
+    }
+    shrink(widths, columns, width);
+  }
   const lines = cells.map((row) => {
     const padded = row.map((cell, index) => padTo(cut(cell, widths[index] ?? 0), widths[index] ?? 0));
     const line = padded.join(GAP).trimEnd();
@@ -31,8 +45,7 @@ function shrink(widths: number[], columns: readonly Column[], width: number): vo
   const least = columns.map((column, index) => {
     return (typeof column === "string" ? undefined : column.shrinkTo) ?? widths[index] ?? 0;
   });
-  const total = widths.reduce((sum, one) => sum + one, 0) + GAP.length * (widths.length - 1);
-  for (let tooMuch = total - width; tooMuch > 0; tooMuch -= 1) {
+  for (let tooMuch = totalOf(widths) - width; tooMuch > 0; tooMuch -= 1) {
     let widest = -1;
     for (const [index, one] of widths.entries()) {
       if (one > (least[index] ?? 0) && one > (widths[widest] ?? 0)) widest = index;
@@ -40,6 +53,10 @@ function shrink(widths: number[], columns: readonly Column[], width: number): vo
     if (widest === -1) return;
     widths[widest] = (widths[widest] ?? 0) - 1;
   }
+}
+
+function totalOf(widths: readonly number[]): number {
+  return widths.reduce((sum, one) => sum + one, 0) + GAP.length * (widths.length - 1);
 }
 
 /** Cells hold what engines and files say: nothing in them may break the line or control the terminal. */

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { failure, type Failure } from "../base/failure.ts";
 import { ControlError, fetchStatus, NotRunningError, operateModel } from "./control-client.ts";
 import { ControlServer, type ControlServerOptions } from "./control-server.ts";
-import type { ModelStatus, StatusDocument } from "./status.ts";
+import { exampleModel, exampleStatus } from "./testing/example-status.ts";
 
 let folder = "";
 let open: ControlServer[] = [];
@@ -24,39 +24,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const asleep: ModelStatus = {
-  id: "org/model a",
-  state: "asleep",
-  level: 1,
-  reason: null,
-  retry_in_s: null,
-  since: "2026-01-01T00:00:00.000Z",
-  for_s: 1,
-  progress: null,
-  waiting: 0,
-  oldest_wait_s: null,
-  in_flight: 0,
-  pid: 1,
-  port: 2,
-  process_started_at: null,
-  devices: ["0"],
-  sleep_level: 1,
-  failures_in_row: 0,
-  last_failure: null,
-  log_file: "/x",
-};
-
-const document: StatusDocument = {
-  version: "1",
-  pid: 1,
-  started_at: "2026-01-01T00:00:00.000Z",
-  uptime_s: 1,
-  state: "idle",
-  summary: "idle",
-  active: [],
-  switches: [],
-  models: [asleep],
-};
+const asleep = exampleModel({ id: "org/model a" });
+const document = exampleStatus({ models: [asleep] });
 
 function serverAt(socketPath: string, options: Partial<ControlServerOptions> = {}) {
   const commands: string[] = [];

@@ -59,6 +59,7 @@ function status(snapshot: Partial<Snapshot>, info: Partial<EngineInfo> = {}): St
     snapshot: () => full,
     directory,
     clock,
+    promise: { policy: "bounded-wait", requestTimeoutMs: 60_000, noBoundBecause: "drains have no limit" },
     version: "1.2.3",
     pid: 42,
     startedAtEpochMs: Date.parse("2026-01-01T00:00:00.000Z"),
@@ -92,7 +93,13 @@ describe("the status of a model", () => {
       progress,
       waiting: 2,
       oldest_wait_s: 29.5,
+      wait_bound_s: null,
+      waits_at_most_s: 60,
       in_flight: 0,
+      suspended: 0,
+      priority: "normal",
+      pinned: false,
+      memory: { need_bytes: null, residue_bytes: 2 * 1024 ** 3, host_bytes: null },
       pid: 7,
       port: 8001,
       process_started_at: "2026-01-01T00:09:00.000Z",
@@ -102,6 +109,41 @@ describe("the status of a model", () => {
       last_failure: { code: "start_failed", message: "no memory", last_output: ["oom"] },
       log_file: "/logs/a.log",
     });
+  });
+
+  it("tells what the policy promises from what the request timeout does", () => {
+    const { models, no_bound_because, request_timeout_s } = status({
+      models: [model("a", { boundMs: 34_000 }), model("b", { boundMs: 250_000 }), model("c", { boundMs: null })],
+    });
+    deepEqual(
+      models.map(({ wait_bound_s, waits_at_most_s }) => [wait_bound_s, waits_at_most_s]),
+      [
+        [34, 34],
+        [250, 60],
+        [null, 60],
+      ],
+    );
+    equal(request_timeout_s, 60);
+    equal(no_bound_because, "drains have no limit");
+    equal(status({ models: [model("a", { boundMs: 34_000 })] }).no_bound_because, null);
+  });
+
+  it("has what it takes of memory, how it ranks, and what stands still", () => {
+    const [first] = status({
+      models: [
+        model("a", {
+          inFlight: 3,
+          suspended: 3,
+          priority: "high",
+          pinned: true,
+          memory: { needBytes: 6, residueBytes: 1, hostBytes: 4 },
+        }),
+      ],
+    }).models;
+    deepEqual(
+      [first?.in_flight, first?.suspended, first?.priority, first?.pinned, first?.memory],
+      [3, 3, "high", true, { need_bytes: 6, residue_bytes: 1, host_bytes: 4 }],
+    );
   });
 
   it("names the level where there is one", () => {
@@ -150,6 +192,21 @@ describe("the status of the whole", () => {
     const busy = model("a", { inFlight: 2 });
     deepEqual(summary({ phase: "shutting down", models: [busy] }), ["shutting down", "shutting down, 2 in flight"]);
     deepEqual(summary({ phase: "finished" }), ["stopped", "stopped"]);
+  });
+
+  it("has the memory of the GPUs, and of the host for those who sleep", () => {
+    const { gpus, host_memory_for_sleep } = status({
+      devices: [
+        { id: "0", memoryBytes: 80, usedBytes: 60 },
+        { id: "1", memoryBytes: null, usedBytes: 5 },
+      ],
+      hostMemory: { budgetBytes: 64, usedBytes: 12 },
+    });
+    deepEqual(gpus, [
+      { id: "0", memory_bytes: 80, used_bytes: 60 },
+      { id: "1", memory_bytes: null, used_bytes: 5 },
+    ]);
+    deepEqual(host_memory_for_sleep, { budget_bytes: 64, used_bytes: 12 });
   });
 
   it("says since when it runs and how long a switch has taken so far", () => {

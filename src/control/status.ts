@@ -1,12 +1,13 @@
 /** The picture of a running llmux that operators see: `llmux ps`, and `GET /status` on the control socket. */
 import { redactText } from "../base/redact.ts";
 import type { EngineState, EngineStateKind } from "../core/engine-state.ts";
-import type { ModelId } from "../core/model.ts";
+import type { ModelId, Priority } from "../core/model.ts";
 import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EngineDirectory, StartProgress } from "../ports/engine-directory.ts";
+import type { WaitPromise } from "./wait-promise.ts";
 
-/** All of it, as JSON has it: durations in s, points in time in ISO 8601. */
+/** All of it, as JSON has it: durations in s, sizes in bytes, points in time in ISO 8601. */
 export interface StatusDocument {
   readonly version: string;
   readonly pid: number;
@@ -18,7 +19,25 @@ export interface StatusDocument {
   readonly summary: string;
   readonly active: readonly ModelId[];
   readonly switches: readonly SwitchStatus[];
+  /** The policy's name. */
+  readonly policy: string;
+  /** A request that has waited so long is refused. */
+  readonly request_timeout_s: number;
+  /** Why the policy promises no bound to some model; null when every model has one. */
+  readonly no_bound_because: string | null;
+  readonly gpus: readonly GpuStatus[];
+  /** What models that sleep at level 1 may take of the host in all, null: not limited, and what they take. */
+  readonly host_memory_for_sleep: { readonly budget_bytes: number | null; readonly used_bytes: number };
   readonly models: readonly ModelStatus[];
+}
+
+/** One GPU. */
+export interface GpuStatus {
+  readonly id: string;
+  /** What engines may use of it; null: not known. */
+  readonly memory_bytes: number | null;
+  /** What those who are awake or asleep there take, as far as that is known. */
+  readonly used_bytes: number;
 }
 
 /** One switch under way. */
@@ -44,7 +63,16 @@ export interface ModelStatus {
   readonly progress: StartProgress | null;
   readonly waiting: number;
   readonly oldest_wait_s: number | null;
+  /** What the policy promises to a request that comes now, while nothing fails; null: nothing. */
+  readonly wait_bound_s: number | null;
+  /** The lesser of that and the request timeout: then it is let in, or refused. */
+  readonly waits_at_most_s: number;
   readonly in_flight: number;
+  /** How many of those in flight stand still, because their engine sleeps. */
+  readonly suspended: number;
+  readonly priority: Priority;
+  readonly pinned: boolean;
+  readonly memory: ModelMemory;
   readonly pid: number | null;
   readonly port: number | null;
   readonly process_started_at: string | null;
@@ -53,6 +81,16 @@ export interface ModelStatus {
   readonly failures_in_row: number;
   readonly last_failure: FailureStatus | null;
   readonly log_file: string;
+}
+
+/** What a model takes, of each of its GPUs and of the host. */
+export interface ModelMemory {
+  /** While it is awake; null: not measured yet. */
+  readonly need_bytes: number | null;
+  /** What it leaves on a GPU while it sleeps. */
+  readonly residue_bytes: number;
+  /** Of the host while it sleeps at level 1; null: not measured yet. */
+  readonly host_bytes: number | null;
 }
 
 /** What went wrong last. */
@@ -67,6 +105,7 @@ export interface StatusSources {
   readonly snapshot: () => Snapshot;
   readonly directory: EngineDirectory;
   readonly clock: Clock;
+  readonly promise: WaitPromise;
   readonly version: string;
   readonly pid: number;
   readonly startedAtEpochMs: number;
@@ -74,7 +113,7 @@ export interface StatusSources {
 
 /** Takes the picture now. */
 export function takeStatus(sources: StatusSources): StatusDocument {
-  const { clock, directory, version, pid, startedAtEpochMs } = sources;
+  const { clock, promise, version, pid, startedAtEpochMs } = sources;
   const snapshot = sources.snapshot();
   const now: Now = { nowMs: clock.nowMs(), epochMs: clock.epochMs() };
   const active = snapshot.models.filter(({ state }) => state.kind === "awake").map(({ id }) => id);
@@ -93,7 +132,17 @@ export function takeStatus(sources: StatusSources): StatusDocument {
     summary: summaryOf(snapshot, active),
     active,
     switches,
-    models: snapshot.models.map((model) => modelStatus(model, directory, now)),
+    policy: promise.policy,
+    request_timeout_s: seconds(promise.requestTimeoutMs),
+    no_bound_because: snapshot.models.some(({ boundMs }) => boundMs === null) ? promise.noBoundBecause : null,
+    gpus: snapshot.devices.map(({ id, memoryBytes, usedBytes }) => {
+      return { id, memory_bytes: memoryBytes, used_bytes: usedBytes };
+    }),
+    host_memory_for_sleep: {
+      budget_bytes: snapshot.hostMemory.budgetBytes,
+      used_bytes: snapshot.hostMemory.usedBytes,
+    },
+    models: snapshot.models.map((model) => modelStatus(model, sources, now)),
   };
 }
 
@@ -125,9 +174,13 @@ function summaryOf(snapshot: Snapshot, active: readonly ModelId[]): string {
   return parts.length === 0 ? "idle" : parts.join("; ");
 }
 
-function modelStatus(model: ModelSnapshot, directory: EngineDirectory, { nowMs, epochMs }: Now): ModelStatus {
+function modelStatus(
+  model: ModelSnapshot,
+  { directory, promise }: Pick<StatusSources, "directory" | "promise">,
+  { nowMs, epochMs }: Now,
+): ModelStatus {
   const info = directory.info(model.id);
-  const { state, lastFailure } = model;
+  const { state, lastFailure, boundMs, memory } = model;
   const forMs = nowMs - model.stateSinceMs;
   return {
     id: model.id,
@@ -140,7 +193,13 @@ function modelStatus(model: ModelSnapshot, directory: EngineDirectory, { nowMs, 
     progress: info.progress,
     waiting: model.waiting,
     oldest_wait_s: model.oldestEnqueuedAtMs === null ? null : seconds(nowMs - model.oldestEnqueuedAtMs),
+    wait_bound_s: boundMs === null ? null : seconds(boundMs),
+    waits_at_most_s: seconds(Math.min(promise.requestTimeoutMs, boundMs ?? Infinity)),
     in_flight: model.inFlight,
+    suspended: model.suspended,
+    priority: model.priority,
+    pinned: model.pinned,
+    memory: { need_bytes: memory.needBytes, residue_bytes: memory.residueBytes, host_bytes: memory.hostBytes },
     pid: info.pid,
     port: info.port,
     process_started_at: info.startedAtEpochMs === null ? null : new Date(info.startedAtEpochMs).toISOString(),
