@@ -15,13 +15,15 @@ import type { JournalEntry } from "./core/journal.ts";
 import { Scheduler } from "./core/scheduler.ts";
 import type { Snapshot } from "./core/snapshot.ts";
 import { LeaseDesk } from "./gateway/lease-desk.ts";
-import { createGateway } from "./gateway/server.ts";
+import { createGateway, type GatewayLimits } from "./gateway/server.ts";
 import { configuredMachine, type Machine } from "./machine.ts";
 import { Orchestrator, type EngineEvents, type OrchestratorOptions } from "./orchestrator/orchestrator.ts";
 import type { HttpClient } from "./ports/http-client.ts";
 import type { Log } from "./ports/log.ts";
 import type { InstanceLock } from "./platform/instance-lock.ts";
 import type { Platform } from "./platform/platform.ts";
+import type { TlsFileContents } from "./platform/tls-files.ts";
+import { TlsKeeper } from "./platform/tls-keeper.ts";
 import { modelSpecs, schedulerOptions } from "./scheduling.ts";
 
 /** A gateway with its engines. */
@@ -104,12 +106,19 @@ export function createApp(config: Config, options: AppOptions): App {
   const promise = waitPromise(config.policy);
   const status = (): StatusDocument =>
     takeStatus({ snapshot, directory: orchestrator, clock, promise, version, pid: process.pid, startedAtEpochMs });
+  const onRenewed = (identity: TlsFileContents): void => {
+    gateway.renewTls(identity);
+  };
+  const tls = config.tls === null ? null : new TlsKeeper({ paths: config.tls, clock, log, onRenewed });
   const gateway = createGateway({
     models: config.models.map(({ name, aliases }) => ({ id: name, aliases })),
     desk,
     clock,
     snapshot,
+    apiKeys: config.apiKeys,
     bodyBytesMax: config.maxBodyBytes,
+    limits: gatewayLimits(config.limits),
+    ...(tls === null ? {} : { tls: () => tls.identity() }),
     onAccess(entry) {
       metrics.recordAccess(entry);
       logAccess(log, entry);
@@ -135,6 +144,7 @@ export function createApp(config: Config, options: AppOptions): App {
   /** Each call closes what has been opened since the last. */
   const closeDoors = async (): Promise<void> => {
     isClosed = true;
+    tls?.close();
     gateway.destroy();
     await control.close();
     await metricsServer?.close();
@@ -224,6 +234,21 @@ function enginesOn({ plan }: Machine, { models }: Config): OrchestratorOptions["
   if (!isKnown) return models;
   const devices = new Map(plan.placements.map((placement) => [placement.model, placement.devices.map(Number)]));
   return models.map((model) => ({ ...model, gpus: devices.get(model.name) ?? model.gpus }));
+}
+
+/** The limits to clients as the gateway has them. */
+export function gatewayLimits(limits: Config["limits"]): Partial<GatewayLimits> {
+  const { connectionsMax, headerBytesMax, headerTimeoutMs, bodyTimeoutMs, keepAliveMs, clientStallMs } = limits;
+  return {
+    connectionsMax,
+    headerBytesMax,
+    headersTimeoutMs: headerTimeoutMs,
+    requestTimeoutMs: headerTimeoutMs + bodyTimeoutMs,
+    // Often enough to keep short times, and seldom enough to cost nothing where all are long.
+    timeoutCheckMs: Math.min(5_000, Math.ceil(Math.min(headerTimeoutMs, bodyTimeoutMs) / 4)),
+    keepAliveTimeoutMs: keepAliveMs,
+    stallTimeoutMs: clientStallMs,
+  };
 }
 
 /** The engines' answers become the scheduler's events when they happen. */

@@ -164,7 +164,7 @@ describe("llmux check", () => {
 
   it("prints warnings and ends with 0 all the same", async () => {
     const open = join(folder, "open.yaml");
-    writeFileSync(open, "host: 0.0.0.0\nvllm_command: nowhere/vllm\nmodels:\n  a: {model_path: x}\n");
+    writeFileSync(open, "host: 0.0.0.0\nmetrics_port: 0\nvllm_command: nowhere/vllm\nmodels:\n  a: {model_path: x}\n");
     const { code, stdout, stderr } = await llmux("check", open);
     equal(code, 0);
     const [host, program, ...rest] = stderr.split("\n");

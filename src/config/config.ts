@@ -1,6 +1,7 @@
 /** The configuration as the program sees it: camelCase, durations in ms, every default filled in and every path made absolute. */
 
 import type { DeviceId, Priority } from "../core/model.ts";
+import type { SecurityConfig } from "./security-config.ts";
 import type { SleepLevel } from "../core/sleep-level.ts";
 import type { Problem } from "./problem.ts";
 
@@ -8,7 +9,7 @@ import type { Problem } from "./problem.ts";
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** A checked configuration. */
-export interface Config {
+export interface Config extends SecurityConfig {
   /** Address the gateway listens on. */
   readonly host: string;
   /** Port the gateway listens on, 1–65535. */

@@ -11,6 +11,11 @@ export interface Draft {
   readonly host: string | undefined;
   readonly port: number | undefined;
   readonly metricsPort: number | undefined;
+  readonly metricsHost: string | undefined;
+  /** Empty if `api_keys` is absent or no list. */
+  readonly apiKeys: readonly unknown[];
+  readonly hasAdminKey: boolean;
+  readonly hasTls: boolean;
   /** Undefined if `gpus` is absent or no mapping. */
   readonly gpus: Readonly<Record<string, unknown>> | undefined;
   /** Undefined if `policy` is absent or no mapping. */
@@ -39,6 +44,10 @@ export function draftOf(value: unknown): Draft {
     host: textOf(file["host"]),
     port: numberOf(file["port"]),
     metricsPort: numberOf(file["metrics_port"]),
+    metricsHost: textOf(file["metrics_host"]),
+    apiKeys: listOf(file["api_keys"]),
+    hasAdminKey: (file["admin_key"] ?? null) !== null,
+    hasTls: (file["tls"] ?? null) !== null,
     gpus: mappingOf(file["gpus"]),
     policy: mappingOf(file["policy"]),
     models: models && Object.entries(models).map(([name, model]) => draftModelOf(name, model)),

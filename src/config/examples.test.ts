@@ -21,6 +21,11 @@ describe("llmux.example.yaml", () => {
   it("has every key there is", () => {
     assert.deepEqual(Object.keys(raw).toSorted(), knownKeys.top.toSorted());
     assert.deepEqual(Object.keys(raw["policy"] ?? {}).toSorted(), knownKeys.policy.toSorted());
+    assert.deepEqual(Object.keys(raw["limits"] ?? {}).toSorted(), knownKeys.limits.toSorted());
+    // These stand in comments, for there is no key to show that would not be a key.
+    const text = readFileSync(examplePath, "utf8");
+    for (const key of knownKeys.api_key) assert.match(text, new RegExp(`^# {5}(?:- | {2})${key}: .* # `, "m"), key);
+    for (const key of knownKeys.tls) assert.match(text, new RegExp(`^# .*\\b${key}: `, "m"), key);
     assert.deepEqual(Object.keys(raw["engine_timeouts"] ?? {}).toSorted(), knownKeys.engine_timeouts.toSorted());
     assert.deepEqual(Object.keys(raw["models"]?.["qwen-14b"] ?? {}).toSorted(), knownKeys.model.toSorted());
     const speed = parse(readFileSync(examplePath, "utf8")).models["qwen-14b"].simulate as object;

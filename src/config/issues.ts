@@ -9,6 +9,9 @@ import { knownKeys } from "./schema.ts";
 
 const placeNames: Readonly<Record<keyof typeof knownKeys, string>> = {
   top: "at the top level",
+  api_key: "in an item of api_keys",
+  tls: "under tls",
+  limits: "under limits",
   policy: "under policy",
   engine_timeouts: "under engine_timeouts",
   model: "under models.<name>",
@@ -29,7 +32,16 @@ function found(source: SourceDocument, path: KeyPath, value: unknown): string {
   const node = nodeAt(source, path);
   const written = isScalar(node) ? source.written.get(node) : undefined;
   if (written !== undefined) return `what ${brief(written)} stands for`;
-  return describe(path.reduce<unknown>(childOf, value));
+  const there = path.reduce<unknown>(childOf, value);
+  return typeof there === "string" && mayBeKey(path)
+    ? "a text that is not shown, for it may be a key"
+    : describe(there);
+}
+
+/** Where only the hash of a key should stand, somebody may have written the key itself. */
+function mayBeKey(path: KeyPath): boolean {
+  const [top, , last] = path;
+  return top === "admin_key" || (top === "api_keys" && (path.length < 3 || last === "hash"));
 }
 
 function unknownKey(source: SourceDocument, parent: KeyPath, key: string): Problem {
@@ -47,10 +59,10 @@ function hint(parent: KeyPath, key: string): string {
   return near === undefined ? `expected one of ${here.join(", ")}` : `did you mean ${near}?`;
 }
 
-function roomOf(parent: KeyPath): keyof typeof knownKeys {
-  if (parent[0] === "models") return parent[2] === "simulate" ? "simulate" : "model";
-  if (parent[0] === "policy" || parent[0] === "engine_timeouts") return parent[0];
-  return "top";
+function roomOf([top, , inner]: KeyPath): keyof typeof knownKeys {
+  if (top === "models") return inner === "simulate" ? "simulate" : "model";
+  if (top === "api_keys") return "api_key";
+  return top === "tls" || top === "limits" || top === "policy" || top === "engine_timeouts" ? top : "top";
 }
 
 function childOf(parent: unknown, key: PropertyKey): unknown {

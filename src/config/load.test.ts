@@ -17,6 +17,18 @@ describe("parseConfig", () => {
       host: "127.0.0.1",
       port: 3000,
       metricsPort: 9090,
+      metricsHost: "127.0.0.1",
+      apiKeys: [],
+      adminKeyHash: null,
+      tls: null,
+      limits: {
+        connectionsMax: 16_384,
+        headerBytesMax: 16_384,
+        headerTimeoutMs: 30_000,
+        bodyTimeoutMs: 300_000,
+        keepAliveMs: 75_000,
+        clientStallMs: 120_000,
+      },
       vllmCommand: ["vllm"],
       nvidiaSmiCommand: ["nvidia-smi"],
       stateDir: "/home/ada/.local/state/llmux",
@@ -232,7 +244,7 @@ models:
 
   for (const host of ["0.0.0.0", "::", "192.168.1.5", "gpu-box.example.org", "127.example.org"]) {
     it(`warns that ${host} is not loopback`, () => {
-      const [warning, ...more] = parse(`\nhost: "${host}"\n${least}`).warnings;
+      const [warning, ...more] = parse(`\nhost: "${host}"\nmetrics_port: 0\n${least}`).warnings;
       assert.deepEqual(more, []);
       assert.deepEqual([warning?.file, warning?.line, warning?.column, warning?.path], ["llmux.yaml", 2, 7, "host"]);
       assert.match(warning?.message ?? "", /^host: expected a loopback address .*, found "/);

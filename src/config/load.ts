@@ -11,6 +11,7 @@ import { engineFindings } from "./engine-arguments.ts";
 import { convertLoneVariable, type Environment, putInVariables } from "./environment.ts";
 import { gpuFindings } from "./gpu-findings.ts";
 import { exposureFindings } from "./exposure.ts";
+import { keyFindings } from "./key-findings.ts";
 import { problemsOf } from "./issues.ts";
 import { type Adopted, adoptLlmux03 } from "./llmux-03.ts";
 import { nameFindings } from "./names.ts";
@@ -55,6 +56,7 @@ export function parseConfig(text: string, fileName: string, env: Environment, ov
   const ownFindings = [
     ...adopted.findings,
     ...exposureFindings(draft),
+    ...keyFindings(draft),
     ...portFindings(draft),
     ...gpuFindings(draft),
     ...policyFindings(draft),

@@ -6,6 +6,7 @@ import type { Config, EngineSpeed, GpuBudget, ModelConfig, PolicyConfig } from "
 import { gpuMemoryUtilizationIn, maxNumSeqsIn, parallelSizeIn } from "./engine-flags.ts";
 import type { Environment } from "./environment.ts";
 import type { ConfigFile } from "./schema.ts";
+import { resolveSecurity } from "./security-config.ts";
 import { gpusInVariables } from "./visible-devices.ts";
 
 /** Makes the program's configuration from a checked file, without warnings. `env` tells the home directory (`HOME`). */
@@ -15,6 +16,7 @@ export function resolveConfig(file: ConfigFile, env: Environment): Config {
     host: file.host,
     port: file.port,
     metricsPort: file.metrics_port,
+    ...resolveSecurity(file),
     vllmCommand: listOf(file.vllm_command),
     nvidiaSmiCommand: listOf(file.nvidia_smi_command),
     stateDir: absolutePath(file.state_dir, env),

@@ -8,6 +8,14 @@ import { z } from "zod";
 import { modelSchema, simulateSchema } from "./model-schema.ts";
 import { policySchema } from "./policy-schema.ts";
 import {
+  adminKeySchema,
+  apiKeySchema,
+  apiKeysSchema,
+  limitsSchema,
+  tlsFilesSchema,
+  tlsSchema,
+} from "./security-schema.ts";
+import {
   byteSize,
   command,
   duration,
@@ -75,6 +83,16 @@ export const fileSchema = z
       metrics_port: port(`a port between 1 and ${portMax}, or 0 for no metrics listener`, 0)
         .prefault(9090)
         .describe("The port of the Prometheus metrics; 0: off."),
+      metrics_host: z
+        .string({ error: hostPhrase })
+        .refine(isHost, { error: hostPhrase })
+        .nullable()
+        .prefault(null)
+        .describe("The address of the Prometheus metrics; null: that of the gateway."),
+      api_keys: apiKeysSchema,
+      admin_key: adminKeySchema,
+      tls: tlsSchema,
+      limits: limitsSchema,
       vllm_command: command("a program, or a list of a program and its leading arguments")
         .prefault("vllm")
         .describe("The engine's program, or a list: program and leading arguments."),
@@ -134,10 +152,13 @@ export type ConfigFile = z.output<typeof fileSchema>;
 
 /** The keys that a mapping of the file may have; `model` stands for every `models.<name>`, `simulate` for what is below. */
 export const knownKeys: Readonly<
-  Record<"top" | "policy" | "engine_timeouts" | "model" | "simulate", readonly string[]>
+  Record<"top" | "api_key" | "tls" | "limits" | "policy" | "engine_timeouts" | "model" | "simulate", readonly string[]>
 > = {
   // $schema is for editors: nobody who mistypes a key means it.
   top: Object.keys(fileSchema.shape).filter((key) => key !== "$schema"),
+  api_key: Object.keys(apiKeySchema.shape),
+  tls: Object.keys(tlsFilesSchema.shape),
+  limits: Object.keys(limitsSchema.unwrap().shape),
   policy: Object.keys(policySchema.shape),
   engine_timeouts: Object.keys(engineTimeoutsSchema.shape),
   model: Object.keys(modelSchema.shape),

@@ -32,7 +32,7 @@ const BROKEN: Refusal = { status: 400, reason: "Bad Request", message: "This is 
 /** Answers and closes the connection. Returns the status that was sent, or null when nothing could be. */
 export function answerClientError(error: Error, socket: Duplex): number | null {
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  if (!socket.writable || code === "ECONNRESET" || hasBegunAnswer(socket)) {
+  if (!socket.writable || code === "ECONNRESET" || NO_TLS.test(code) || hasBegunAnswer(socket)) {
     socket.destroy();
     return null;
   }
@@ -48,6 +48,9 @@ export function answerClientError(error: Error, socket: Duplex): number | null {
   socket.once("finish", () => socket.destroy());
   return refusal.status;
 }
+
+/** A handshake that failed, or did not come: there is nobody who could read an answer, and it would wait for him for ever. */
+const NO_TLS = /^ERR_(?:SSL|TLS)_|^EPROTO$/;
 
 /** With the head of one answer already on the wire, a second one would become part of its body. */
 function hasBegunAnswer(socket: Duplex): boolean {

@@ -1,7 +1,7 @@
 /** Who may come in: API keys, the models that each may use, and how much at once. */
 import { KeyLookup } from "../base/api-key.ts";
 import { failure, type Failure } from "../base/failure.ts";
-import type { ModelId } from "../core/model.ts";
+import type { ModelId, Priority } from "../core/model.ts";
 import type { Clock } from "../ports/clock.ts";
 import { Models, type GatewayModel } from "./models.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -18,6 +18,8 @@ export interface ApiKey {
   readonly requestsPerMinute: number | null;
   /** How many of its requests may be in progress, those that wait for their model included, ≥ 1; null: any number. */
   readonly inFlightMax: number | null;
+  /** What its requests weigh at most, and if they do not say; null: what they say, or the model. */
+  readonly priority: Priority | null;
 }
 
 /** What a request shows of who it is from. Either may be wrong where both are there: clients send both, with one of them set. */
@@ -34,6 +36,8 @@ export interface Guest {
   readonly name: string | null;
   /** Those that the guest may use. */
   readonly models: Models;
+  /** What a request weighs that asks for `wanted`, or for nothing; undefined: what the model says. */
+  weigh(wanted: Priority | undefined): Priority | undefined;
   /** Counts a request. Null, and then `leave` must follow once; or why it is refused, and then nothing was counted. */
   enter(): Failure | null;
   /** A request that was let in is over. */
@@ -46,7 +50,13 @@ export class Doorkeeper {
   readonly #anybody: Guest;
 
   constructor(keys: readonly ApiKey[], models: readonly GatewayModel[], clock: Clock) {
-    this.#anybody = { name: null, models: new Models(models), enter: () => null, leave() {} };
+    this.#anybody = {
+      name: null,
+      models: new Models(models),
+      weigh: (wanted) => wanted,
+      enter: () => null,
+      leave() {},
+    };
     this.#guests =
       keys.length === 0 ? null : new KeyLookup(keys.map((key) => [key.hash, new KeyHolder(key, models, clock)]));
   }
@@ -71,6 +81,8 @@ export function notAllowed(model: ModelId): Failure {
   return failure("model_not_allowed", `This API key may not use the model \`${model}\`.`);
 }
 
+const WEIGHT: Readonly<Record<Priority, number>> = { low: 0, normal: 1, high: 2 };
+
 /** One key and what is going on under it. */
 class KeyHolder implements Guest {
   readonly name: string;
@@ -78,6 +90,7 @@ class KeyHolder implements Guest {
   readonly #inFlightMax: number;
   readonly #bucket: TokenBucket | null;
   readonly #clock: Clock;
+  readonly #priority: Priority | null;
   #inFlight = 0;
 
   constructor(key: ApiKey, models: readonly GatewayModel[], clock: Clock) {
@@ -87,6 +100,12 @@ class KeyHolder implements Guest {
     this.#bucket =
       key.requestsPerMinute === null ? null : new TokenBucket(key.requestsPerMinute, 60_000, clock.nowMs());
     this.#clock = clock;
+    this.#priority = key.priority;
+  }
+
+  weigh(wanted: Priority | undefined): Priority | undefined {
+    if (this.#priority === null) return wanted;
+    return wanted === undefined || WEIGHT[wanted] > WEIGHT[this.#priority] ? this.#priority : wanted;
   }
 
   enter(): Failure | null {

@@ -152,7 +152,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   #takeBody(): void {
     const priority = readPriority(this.#headers.priority);
     if (typeof priority === "object") return this.#fail(priority);
-    this.#priority = priority;
+    this.#priority = this.#guest === null ? priority : this.#guest.weigh(priority);
     const { contentLength, contentEncoding } = this.#headers;
     const { bodyBytesMax } = this.#house;
     if (contentLength !== null && contentLength > bodyBytesMax) return this.onBodyTooLarge();

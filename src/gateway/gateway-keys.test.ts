@@ -2,16 +2,16 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { createKey, hashOfKey } from "../base/api-key.ts";
-import type { ApiKey } from "./doorkeeper.ts";
+import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
 import { ask, chat, json, open, type Question } from "./testing/client.ts";
-import { createStage, realClock, until, type Stage } from "./testing/stage.ts";
+import { createStage, MODELS, realClock, until, type Stage } from "./testing/stage.ts";
 
 const KEY = createKey();
 const OTHER_KEY = createKey();
 const bearer = { authorization: `Bearer ${KEY}` };
 
 function apiKey(more: Partial<ApiKey> = {}): ApiKey {
-  const unlimited = { models: null, requestsPerMinute: null, inFlightMax: null };
+  const unlimited = { models: null, requestsPerMinute: null, inFlightMax: null, priority: null };
   return { name: "one", hash: hashOfKey(KEY), ...unlimited, ...more };
 }
 
@@ -199,4 +199,19 @@ test("A request that is refused for its body gives its place back", async (conte
   }
   await until(() => stage.access.length === 4, "all are over");
   assert.equal((await ask(stage, { headers: bearer })).status, 200);
+});
+
+function weigh(priority: ApiKey["priority"], wanted: ApiKey["priority"]): string | undefined {
+  const doorkeeper = new Doorkeeper([apiKey({ priority })], MODELS, realClock);
+  return doorkeeper.letIn({ bearer: KEY, apiKey: null })?.weigh(wanted ?? undefined);
+}
+
+test("A key's priority is what its requests weigh; they can make themselves lighter, and not heavier", () => {
+  assert.equal(weigh(null, null), undefined);
+  assert.equal(weigh(null, "high"), "high");
+  assert.equal(weigh("normal", null), "normal");
+  assert.equal(weigh("normal", "high"), "normal");
+  assert.equal(weigh("normal", "low"), "low");
+  assert.equal(weigh("low", "high"), "low");
+  assert.equal(weigh("high", "normal"), "normal");
 });

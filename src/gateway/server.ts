@@ -32,8 +32,8 @@ export interface GatewayOptions {
   readonly onBug: (error: unknown) => void;
   /** Where the defaults do not suit. */
   readonly limits?: Partial<GatewayLimits>;
-  /** With it, only TLS is spoken. */
-  readonly tls?: TlsIdentity;
+  /** With it, only TLS is spoken. Called when the gateway begins to listen; what it throws, `listen` rejects with. */
+  readonly tls?: () => TlsIdentity;
 }
 
 /** What a server shows of itself; PEM. */
@@ -109,6 +109,7 @@ class HttpGateway implements Gateway {
   readonly #server: Server | TlsServer;
   readonly #house: ExchangeHouse;
   readonly #connections: ConnectionLimit;
+  readonly #identity: (() => TlsIdentity) | null;
   readonly #open = new Set<Exchange>();
   /** Connections whose request turned out broken, with the status that they got. */
   readonly #broken = new WeakMap<Duplex, number>();
@@ -133,7 +134,8 @@ class HttpGateway implements Gateway {
       isSurplus: (request) => this.#connections.isSurplus(request.socket),
       brokenRequestStatus: (request) => this.#broken.get(request.socket),
     };
-    this.#server = listener(limits, options.tls);
+    this.#server = listener(limits, options.tls !== undefined);
+    this.#identity = options.tls ?? null;
     this.#connections = new ConnectionLimit(this.#server, limits.connectionsMax, clock);
     this.#server.on("request", (request, response) => this.#onRequest(request, response, false));
     this.#server.on("checkContinue", (request, response) => this.#onRequest(request, response, true));
@@ -145,7 +147,8 @@ class HttpGateway implements Gateway {
     });
   }
 
-  listen(host: string, port: number): Promise<AddressInfo> {
+  async listen(host: string, port: number): Promise<AddressInfo> {
+    if (this.#identity !== null) this.renewTls(this.#identity());
     return new Promise((resolve, reject) => {
       const onError = (error: Error): void => {
         reject(new Error(`cannot listen on ${host}:${port}: ${explain(error)}`));
@@ -212,7 +215,7 @@ class HttpGateway implements Gateway {
 /** Older ones are broken. */
 const TLS_VERSION_MIN = "TLSv1.2";
 
-function listener(limits: GatewayLimits, tls: TlsIdentity | undefined): Server | TlsServer {
+function listener(limits: GatewayLimits, speaksTls: boolean): Server | TlsServer {
   const options = {
     maxHeaderSize: limits.headerBytesMax,
     headersTimeout: limits.headersTimeoutMs,
@@ -225,10 +228,9 @@ function listener(limits: GatewayLimits, tls: TlsIdentity | undefined): Server |
     // Checked by the exchange, which answers with an error object.
     requireHostHeader: false,
   };
-  const server =
-    tls === undefined
-      ? createServer(options)
-      : createTlsServer({ ...options, ...tls, minVersion: TLS_VERSION_MIN, handshakeTimeout: limits.headersTimeoutMs });
+  const server = speaksTls
+    ? createTlsServer({ ...options, minVersion: TLS_VERSION_MIN, handshakeTimeout: limits.headersTimeoutMs })
+    : createServer(options);
   // Their bytes are limited. A limit to their number would not refuse a request: it would lose those headers that come last.
   server.maxHeadersCount = 0;
   return server;

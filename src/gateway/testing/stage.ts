@@ -11,7 +11,7 @@ import type { Clock } from "../../ports/clock.ts";
 
 import type { ApiKey } from "../doorkeeper.ts";
 import { LeaseDesk } from "../lease-desk.ts";
-import { createGateway, type Gateway, type GatewayLimits } from "../server.ts";
+import { createGateway, type Gateway, type GatewayLimits, type TlsIdentity } from "../server.ts";
 import { FakeEngine } from "./fake-engine.ts";
 
 /** Real time. */
@@ -32,6 +32,7 @@ export interface StageOptions {
   readonly bodyBytesMax?: number;
   readonly limits?: Partial<GatewayLimits>;
   readonly apiKeys?: readonly ApiKey[];
+  readonly tls?: () => TlsIdentity;
   /** The clock of the gateway. */
   readonly clock?: Clock;
   /** What happens when an engine is to be started or woken; by default it comes up. */
@@ -78,6 +79,7 @@ export class Stage {
       desk: this.desk,
       clock: options.clock ?? realClock,
       apiKeys: options.apiKeys ?? [],
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
       snapshot: () => this.scheduler.snapshot(),
       bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
       onAccess: (record) => this.access.push(record),
