@@ -4,14 +4,18 @@ import { describeError } from "./base/failure.ts";
 import { controlSocketPath, switchCostFile } from "./base/state-files.ts";
 import type { Config } from "./config/config.ts";
 import { ControlServer } from "./control/control-server.ts";
+import { takeExplanation, type ExplanationDocument, type ExplanationQuery } from "./control/explanation.ts";
 import { logAccess, logJournal } from "./control/journal-log.ts";
 import { MetricsServer } from "./control/metrics-server.ts";
 import { Metrics } from "./control/metrics.ts";
+import { ModelStories } from "./control/model-stories.ts";
 import { takeStatus, type StatusDocument } from "./control/status.ts";
 import { SwitchCostFile } from "./control/switch-cost-file.ts";
+import { SwitchHistory } from "./control/switch-history.ts";
 import { waitPromise } from "./control/wait-promise.ts";
 import type { Effects } from "./core/effects.ts";
 import type { JournalEntry } from "./core/journal.ts";
+import type { Verdict } from "./core/policy.ts";
 import { Scheduler } from "./core/scheduler.ts";
 import type { Snapshot } from "./core/snapshot.ts";
 import { LeaseDesk } from "./gateway/lease-desk.ts";
@@ -41,6 +45,8 @@ export interface App {
   snapshot(): Snapshot;
   /** The same as operators see it. */
   status(): StatusDocument;
+  /** Why things are as they are. */
+  explain(query: ExplanationQuery): ExplanationDocument;
 }
 
 /** What an app is made of besides its configuration. */
@@ -72,6 +78,8 @@ export function createApp(config: Config, options: AppOptions): App {
   );
   const desk = new LeaseDesk({ clock, scheduler: () => scheduler, directory: orchestrator });
   const alarm = createAlarm(clock, (nowMs) => scheduler.onAlarm(nowMs));
+  const history = new SwitchHistory();
+  const stories = new ModelStories(history);
   const effects: Effects = {
     ...orchestrator.effects,
     grant: (lease) => desk.onGrant(lease),
@@ -80,6 +88,8 @@ export function createApp(config: Config, options: AppOptions): App {
     alarmAt: alarm.set,
     record(entry) {
       metrics.record(entry);
+      history.record(entry);
+      stories.record(entry);
       logJournal(log, entry);
       if (entry.kind === "switch ended") costFile.changed(() => scheduler.switchCosts());
       options.onJournal?.(entry);
@@ -110,6 +120,9 @@ export function createApp(config: Config, options: AppOptions): App {
     gateway.renewTls(identity);
   };
   const tls = config.tls === null ? null : new TlsKeeper({ paths: config.tls, clock, log, onRenewed });
+  const verdicts = (nowMs: number): readonly Verdict[] => scheduler.explain(nowMs);
+  const explain = (query: ExplanationQuery): ExplanationDocument =>
+    takeExplanation({ snapshot, verdicts, history, stories, clock, promise }, query);
   const gateway = createGateway({
     models: config.models.map(({ name, aliases }) => ({ id: name, aliases })),
     desk,
@@ -129,9 +142,10 @@ export function createApp(config: Config, options: AppOptions): App {
   const control = new ControlServer({
     socketPath: controlSocketPath(config.stateDir),
     status,
+    explain,
     findModel: (name) =>
       config.models.find((model) => model.name === name || model.aliases.includes(name))?.name ?? null,
-    operate: (model, command) => scheduler.onOperator(model, command, clock.nowMs()),
+    operate: (model, command) => stories.duringOrder(model, () => scheduler.onOperator(model, command, clock.nowMs())),
   });
   const metricsServer =
     config.metricsPort === 0
@@ -201,6 +215,7 @@ export function createApp(config: Config, options: AppOptions): App {
     },
     snapshot,
     status,
+    explain,
   };
 }
 

@@ -13,12 +13,16 @@ import { fileURLToPath } from "node:url";
 import { failure, type Failure } from "../base/failure.ts";
 import { controlSocketPath, engineLogFile } from "../base/state-files.ts";
 import { ControlServer } from "../control/control-server.ts";
+import type { ExplanationQuery } from "../control/explanation.ts";
+import { exampleExplanation } from "../control/testing/example-explanation.ts";
 import { exampleStatus } from "../control/testing/example-status.ts";
 import { VERSION } from "../version.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/llmux.js", import.meta.url));
 
 const status = exampleStatus();
+const explanation = exampleExplanation();
+const queries: ExplanationQuery[] = [];
 
 let folder = "";
 let stateDir = "";
@@ -38,6 +42,10 @@ before(async () => {
   server = new ControlServer({
     socketPath: controlSocketPath(stateDir),
     status: () => status,
+    explain: (query) => {
+      queries.push(query);
+      return explanation;
+    },
     findModel: (name) => (name === "qwen" || name === "gpt" ? "qwen" : null),
     operate(model, command) {
       commands.push(`${command} ${model}`);

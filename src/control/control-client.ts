@@ -2,6 +2,7 @@
 import { request } from "node:http";
 import { describeError } from "../base/failure.ts";
 import type { OperatorCommand } from "../core/operator.ts";
+import type { ExplanationDocument, ExplanationQuery } from "./explanation.ts";
 import type { ModelStatus, StatusDocument } from "./status.ts";
 
 /** A running llmux answers at once; this is for one that hangs. */
@@ -25,6 +26,15 @@ export async function fetchStatus(socketPath: string): Promise<StatusDocument> {
   const { status, body } = await call(socketPath, "GET", "/status");
   if (status !== 200 || !("models" in body) || !Array.isArray(body.models)) throw refusal(status, body);
   return body as StatusDocument;
+}
+
+/** Asks why things are as they are; the model may be an alias. Rejects as `fetchStatus` does. */
+export async function fetchExplanation(socketPath: string, query: ExplanationQuery): Promise<ExplanationDocument> {
+  const { model, last } = query;
+  const asked = new URLSearchParams({ ...(model === null ? {} : { model }), last: String(last) });
+  const { status, body } = await call(socketPath, "GET", `/explain?${asked.toString()}`);
+  if (status !== 200 || !("switches" in body) || !Array.isArray(body.switches)) throw refusal(status, body);
+  return body as ExplanationDocument;
 }
 
 /** Puts a model (or alias) to sleep, or stops it; resolves with its status right after. Rejects as `fetchStatus` does. */

@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { failure, type Failure } from "../base/failure.ts";
-import { ControlError, fetchStatus, NotRunningError, operateModel } from "./control-client.ts";
+import { ControlError, fetchExplanation, fetchStatus, NotRunningError, operateModel } from "./control-client.ts";
 import { ControlServer, type ControlServerOptions } from "./control-server.ts";
+import type { ExplanationQuery } from "./explanation.ts";
+import { exampleExplanation } from "./testing/example-explanation.ts";
 import { exampleModel, exampleStatus } from "./testing/example-status.ts";
 
 let folder = "";
@@ -27,11 +29,18 @@ afterEach(async () => {
 const asleep = exampleModel({ id: "org/model a" });
 const document = exampleStatus({ models: [asleep] });
 
+const explanation = exampleExplanation();
+
 function serverAt(socketPath: string, options: Partial<ControlServerOptions> = {}) {
   const commands: string[] = [];
+  const queries: ExplanationQuery[] = [];
   const server = new ControlServer({
     socketPath,
     status: () => document,
+    explain(query) {
+      queries.push(query);
+      return explanation;
+    },
     findModel: (name) => (name === "org/model a" || name === "alias" ? "org/model a" : null),
     operate(model, command): Failure | null {
       commands.push(`${command} ${model}`);
@@ -40,7 +49,7 @@ function serverAt(socketPath: string, options: Partial<ControlServerOptions> = {
     ...options,
   });
   open.push(server);
-  return { server, commands };
+  return { server, commands, queries };
 }
 
 function statusOf(socketPath: string, method: string, path: string): Promise<number> {
@@ -58,6 +67,26 @@ describe("the control socket", () => {
     const path = join(folder, "llmux.sock");
     await serverAt(path).server.listen();
     deepEqual(await fetchStatus(path), document);
+  });
+
+  it("answers with an explanation, of everything or of a model by name or alias", async () => {
+    const path = join(folder, "llmux.sock");
+    const { server, queries } = serverAt(path);
+    await server.listen();
+    deepEqual(await fetchExplanation(path, { model: null, last: 3 }), explanation);
+    await fetchExplanation(path, { model: "alias", last: 0 });
+    equal(await statusOf(path, "GET", "/explain"), 200);
+    deepEqual(queries, [
+      { model: null, last: 3 },
+      { model: "org/model a", last: 0 },
+      { model: null, last: 10 },
+    ]);
+    await rejects(
+      fetchExplanation(path, { model: "b", last: 1 }),
+      /^ControlError: no model b; there are org\/model a$/,
+    );
+    equal(await statusOf(path, "GET", "/explain?last=x"), 400);
+    equal(await statusOf(path, "POST", "/explain"), 405);
   });
 
   it("can be opened by its owner alone, and its folder is made where it is missing", async () => {

@@ -6,29 +6,9 @@ import type { JournalEvent } from "../core/journal.ts";
 import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import { Metrics } from "./metrics.ts";
+import { modelSnapshot } from "./testing/model-snapshot.ts";
 
 const broken = failure("wake_failed", "out of memory");
-
-function modelSnapshot(id: string, extra: Partial<ModelSnapshot> = {}): ModelSnapshot {
-  return {
-    id,
-    devices: ["0"],
-    sleepLevel: 1,
-    state: { kind: "stopped" },
-    stateSinceMs: 0,
-    waiting: 0,
-    oldestEnqueuedAtMs: null,
-    inFlight: 0,
-    suspended: 0,
-    priority: "normal",
-    pinned: false,
-    memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, hostBytes: null },
-    boundMs: null,
-    failuresInRow: 0,
-    lastFailure: null,
-    ...extra,
-  };
-}
 
 function metricsFor(models: readonly ModelSnapshot[] = [modelSnapshot("a"), modelSnapshot("b")]) {
   const snapshot: Snapshot = {

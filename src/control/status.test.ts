@@ -5,6 +5,7 @@ import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EngineDirectory, EngineInfo } from "../ports/engine-directory.ts";
 import { type StatusDocument, takeStatus } from "./status.ts";
+import { modelSnapshot } from "./testing/model-snapshot.ts";
 
 const clock: Clock = {
   nowMs: () => 100_000,
@@ -13,24 +14,7 @@ const clock: Clock = {
 };
 
 function model(id: string, extra: Partial<ModelSnapshot> = {}): ModelSnapshot {
-  return {
-    id,
-    devices: ["0"],
-    sleepLevel: 1,
-    state: { kind: "stopped" },
-    stateSinceMs: 40_000,
-    waiting: 0,
-    oldestEnqueuedAtMs: null,
-    inFlight: 0,
-    suspended: 0,
-    priority: "normal",
-    pinned: false,
-    memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, hostBytes: null },
-    boundMs: null,
-    failuresInRow: 0,
-    lastFailure: null,
-    ...extra,
-  };
+  return modelSnapshot(id, { stateSinceMs: 40_000, ...extra });
 }
 
 function status(snapshot: Partial<Snapshot>, info: Partial<EngineInfo> = {}): StatusDocument {

@@ -218,7 +218,8 @@ function modelStatus(
   };
 }
 
-function levelOf(state: EngineState): 1 | 2 | 3 | null {
+/** The sleep level that a state is about; null: none. */
+export function levelOf(state: EngineState): 1 | 2 | 3 | null {
   if (state.kind === "asleep") return state.level;
   if (state.kind === "draining" || state.kind === "falling asleep") return state.to;
   return state.kind === "waking" ? state.from : null;
