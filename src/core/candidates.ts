@@ -4,11 +4,11 @@ import { wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { ForcedCredit } from "./forced-credit.ts";
 import type { Island } from "./island.ts";
-import type { ModelId } from "./model.ts";
+import type { DeviceId, ModelId } from "./model.ts";
 import { loadOf } from "./placement.ts";
 import type { Candidate, Resident } from "./policy.ts";
 import type { SwitchCosts } from "./switch-cost.ts";
-import type { Switches } from "./switches.ts";
+import { keyOf, type PlacementMemo, type Switches } from "./switches.ts";
 import type { Visits } from "./visits.ts";
 
 interface Parts {
@@ -19,13 +19,24 @@ interface Parts {
   readonly forcedCredit: ForcedCredit | null;
 }
 
+/** What was found out at one moment and holds for several candidates: most would have the same ones leave. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly victims: Map<readonly ModelId[], readonly Resident[]>;
+  readonly placements: PlacementMemo;
+  readonly credits: Map<string, number>;
+}
+
+/** Nothing found out yet. */
+export function newMoment(nowMs: number): Moment {
+  return { nowMs, victims: new Map(), placements: new Map(), credits: new Map() };
+}
+
 /** All candidates of an island. Costs as much as there are models with waiters on it, however many models there are. */
 export function candidatesOn(island: Island, parts: Parts, nowMs: number): Candidate[] {
   const found: Candidate[] = [];
-  // Most candidates would have the same ones leave.
-  const residents = new Map<ModelId, Resident>();
-  for (const record of island.waiting)
-    if (isCandidate(record)) found.push(candidateOf(record, parts, nowMs, residents));
+  const moment = newMoment(nowMs);
+  for (const record of island.waiting) if (isCandidate(record)) found.push(candidateOf(record, parts, moment));
   return found;
 }
 
@@ -34,51 +45,55 @@ export function isCandidate(record: ModelRecord): boolean {
   return record.state.kind !== "awake" && record.switch?.target !== record.spec.id;
 }
 
-/** One candidate. `residents` keeps what was found for others at the same moment. */
-export function candidateOf(
-  record: ModelRecord,
-  parts: Parts,
-  nowMs: number,
-  residents: Map<ModelId, Resident> = new Map(),
-): Candidate {
-  const { engines, switches, costs, visits, forcedCredit } = parts;
+/** One candidate. */
+export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): Candidate {
+  const { engines, switches, costs, visits } = parts;
   const { spec, queue, suspendedSinceMs } = record;
-  const { victims, obstacle } = switches.outlookFor(record, nowMs);
-  const suspended = suspendedSinceMs === null ? 0 : record.leases.size;
-  const suspendedWeight = suspendedSinceMs === null ? 0 : record.leaseWeight;
+  const { victims, obstacle } = switches.outlookFor(record, moment.nowMs, moment.placements);
+  const isSuspended = suspendedSinceMs !== null;
+  const suspendedWeight = isSuspended ? record.leaseWeight : 0;
   const oldestEnqueuedAtMs = Math.min(queue.oldest?.enqueuedAtMs ?? Infinity, suspendedSinceMs ?? Infinity);
-  assert(oldestEnqueuedAtMs < Infinity, `${spec.id} has no waiter`);
+  assert(oldestEnqueuedAtMs < Infinity, "a model without a waiter is no candidate");
+  let switchBackCostMs = 0;
+  for (const id of victims) {
+    switchBackCostMs = Math.max(switchBackCostMs, costs.estimateMs([spec.id], id, engines.get(id).spec.sleepLevel));
+  }
   return {
     model: spec.id,
     devices: spec.devices,
-    waiting: queue.length + suspended,
+    waiting: queue.length + (isSuspended ? record.leases.size : 0),
     weight: queue.weight + suspendedWeight,
     pressingWeight: queue.pressingWeight + suspendedWeight,
     oldestEnqueuedAtMs,
     weightedEnqueuedAtMs: queue.weightedEnqueuedAtMs + suspendedWeight * (suspendedSinceMs ?? 0),
     obstacle,
-    victims: victims.map((id) => residentOf(engines.get(id), residents)),
+    victims: residentsOf(victims, engines, moment),
     switchCostMs: costs.estimateMs(victims, spec.id, wakesFrom(record.state)),
-    switchBackCostMs: Math.max(
-      0,
-      ...victims.map((id) => costs.estimateMs([spec.id], id, engines.get(id).spec.sleepLevel)),
-    ),
+    switchBackCostMs,
     visitMs: visits.estimateMs(spec.id),
-    forcedCreditMs: forcedCredit?.available(spec.devices, nowMs) ?? 0,
+    forcedCreditMs: creditOf(spec.devices, parts, moment),
   };
 }
 
-function residentOf(record: ModelRecord, residents: Map<ModelId, Resident>): Resident {
-  const known = residents.get(record.spec.id);
+function creditOf(devices: readonly DeviceId[], { forcedCredit }: Parts, { credits, nowMs }: Moment): number {
+  if (forcedCredit === null) return 0;
+  const key = keyOf(devices);
+  const known = credits.get(key);
   if (known !== undefined) return known;
+  const creditMs = forcedCredit.available(devices, nowMs);
+  credits.set(key, creditMs);
+  return creditMs;
+}
+
+function residentsOf(ids: readonly ModelId[], engines: Engines, { victims }: Moment): readonly Resident[] {
+  const known = victims.get(ids);
+  if (known !== undefined) return known;
+  const residents = ids.map((id) => residentOf(engines.get(id)));
+  victims.set(ids, residents);
+  return residents;
+}
+
+function residentOf(record: ModelRecord): Resident {
   const { spec, awakeSinceMs, leases, queue } = record;
-  const resident: Resident = {
-    model: spec.id,
-    awakeSinceMs,
-    inFlight: leases.size,
-    waiting: queue.length,
-    load: loadOf(record),
-  };
-  residents.set(spec.id, resident);
-  return resident;
+  return { model: spec.id, awakeSinceMs, inFlight: leases.size, waiting: queue.length, load: loadOf(record) };
 }

@@ -1,6 +1,6 @@
 /** When the policy is asked, and what follows from its answers. */
 import { assert } from "../base/assert.ts";
-import { candidateOf, candidatesOn, isCandidate } from "./candidates.ts";
+import { candidateOf, candidatesOn, isCandidate, newMoment } from "./candidates.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { ForcedCredit } from "./forced-credit.ts";
 import type { Island } from "./island.ts";
@@ -22,9 +22,16 @@ interface Parts {
   readonly policy: Policy;
 }
 
-/** With so many models that wait, who leaves a queue is no reason to ask at once, but only to ask soon. */
+/** With so many models that wait, who leaves a queue is no reason to ask at once, but only to ask within a second. */
 const MANY_WAITING = 32;
-const SOON_MS = 100;
+const SOON_MS = 1_000;
+
+const NOTHING_CAN_BEGIN: Holds = {
+  pressingWeightAtMost: Infinity,
+  loadAtLeast: 0,
+  keptDevices: new Set(),
+  leaversMatter: false,
+};
 
 /** As many candidates of a decision are written down. */
 const COMPARED_MAX = 10;
@@ -47,23 +54,26 @@ export class Deciding {
   arrived(record: ModelRecord, nowMs: number): void {
     const { island, queue, suspendedSinceMs } = record;
     if (record.state.kind === "awake") return;
-    if (island.holds === null) this.#due.add(island);
-    else if (queue.length === 1 && suspendedSinceMs === null) this.#newcomer(record, island.holds, nowMs);
-    else if (queue.pressingWeight > island.holds.pressingWeightAtMost) this.#due.add(island);
+    const { holds } = island;
+    if (holds === null) this.#due.add(island);
+    else if (queue.length === 1 && suspendedSinceMs === null) this.#askAbout(record, holds, nowMs);
+    else if (queue.pressingWeight > holds.pressingWeightAtMost) this.#askAbout(record, holds, nowMs);
   }
 
   /** A request of this model has ended. */
   released(record: ModelRecord): void {
     const { holds } = record.island;
     const load = loadOf(record);
-    if (holds === null || load === 0 || load < holds.loadAtLeast) this.#due.add(record.island);
+    if (holds === null || (load === 0 && holds !== NOTHING_CAN_BEGIN) || load < holds.loadAtLeast)
+      this.#due.add(record.island);
   }
 
   /** Somebody does not wait for this model any more: others may come first now. */
   left(record: ModelRecord, wasOldest: boolean, nowMs: number): void {
     const { island, queue } = record;
-    if (queue.length === 0 || (wasOldest && island.waiting.size <= MANY_WAITING)) this.#due.add(island);
-    else if (wasOldest) this.#askBy(island, nowMs + SOON_MS);
+    if (island.holds?.leaversMatter === false || (!wasOldest && queue.length > 0)) return;
+    if (island.waiting.size <= MANY_WAITING) this.#due.add(island);
+    else this.#askBy(island, nowMs + SOON_MS);
   }
 
   /** Looks at all islands for which there was a reason. */
@@ -83,7 +93,9 @@ export class Deciding {
   chooseAgain(records: readonly ModelRecord[], nowMs: number): ModelId {
     const { policy } = this.#parts;
     assert(policy.chooseAgain !== undefined, "the policy does not choose again");
-    return policy.chooseAgain({ nowMs, candidates: records.map((record) => this.#candidate(record, nowMs)) });
+    const moment = newMoment(nowMs);
+    const candidates = records.map((record) => candidateOf(record, this.#parts, moment));
+    return policy.chooseAgain({ nowMs, candidates });
   }
 
   /** How the policy sees those that wait for an engine on this island, the best first. */
@@ -94,6 +106,12 @@ export class Deciding {
 
   #consider(island: Island, nowMs: number): void {
     for (;;) {
+      if (this.#isBusy(island)) {
+        this.#parts.timers.cancel(island.timer);
+        island.timer = null;
+        island.holds = NOTHING_CAN_BEGIN;
+        return;
+      }
       const candidates = candidatesOn(island, this.#parts, nowMs);
       this.#parts.timers.cancel(island.timer);
       island.timer = null;
@@ -110,10 +128,24 @@ export class Deciding {
     }
   }
 
-  /** A model that had no queue before: only it can be a reason to decide anything else. */
-  #newcomer(record: ModelRecord, holds: Holds, nowMs: number): void {
+  /** On every device of it something is under way already: whoever waits, nothing can begin, and the engines will tell. */
+  #isBusy({ devices }: Island): boolean {
+    for (const id of devices) {
+      const { switch: change, inTransition } = this.#parts.engines.devices.get(id);
+      if (change === null && inTransition.size === 0) return false;
+    }
+    return true;
+  }
+
+  /** Asks about this model alone: what waits for others has not changed, so only it can be a reason to decide anything else. */
+  #askAbout(record: ModelRecord, holds: Holds, nowMs: number): void {
     const { island } = record;
-    if (!isCandidate(record) || record.spec.devices.some((device) => holds.keptDevices.has(device))) return;
+    if (
+      holds === NOTHING_CAN_BEGIN ||
+      !isCandidate(record) ||
+      record.spec.devices.some((device) => holds.keptDevices.has(device))
+    )
+      return;
     const decision = this.#parts.policy({ nowMs, candidates: [this.#candidate(record, nowMs)] });
     if (decision.kind === "switch" || decision.holds === undefined) {
       this.#due.add(island);
@@ -124,6 +156,7 @@ export class Deciding {
       pressingWeightAtMost: Math.min(holds.pressingWeightAtMost, pressingWeightAtMost),
       loadAtLeast: Math.max(holds.loadAtLeast, loadAtLeast),
       keptDevices: holds.keptDevices,
+      leaversMatter: holds.leaversMatter || decision.holds.leaversMatter,
     };
     if (decision.askAgainAtMs !== null) this.#askBy(island, decision.askAgainAtMs);
   }
@@ -137,7 +170,7 @@ export class Deciding {
   }
 
   #candidate(record: ModelRecord, nowMs: number): Candidate {
-    return candidateOf(record, this.#parts, nowMs);
+    return candidateOf(record, this.#parts, newMoment(nowMs));
   }
 
   #askAt(island: Island, atMs: number, nowMs: number): void {

@@ -1,12 +1,13 @@
 /** Models that share a device, directly or by way of others: what happens on one island decides nothing on another. */
 import type { ModelRecord } from "./engines.ts";
-import type { ModelSpec } from "./model.ts";
+import type { DeviceId, ModelSpec } from "./model.ts";
 import type { Holds } from "./policy.ts";
 import type { Timer } from "./timers.ts";
 
 /** One island. */
 export interface Island {
   readonly models: readonly ModelSpec[];
+  readonly devices: ReadonlySet<DeviceId>;
   /** The models of it that somebody waits for, suspended requests included. */
   readonly waiting: Set<ModelRecord>;
   /** As long as this is so, the policy need not be asked; null: ask it at every event. */
@@ -29,5 +30,11 @@ export function islandsOf(models: readonly ModelSpec[]): Island[] {
     first.models.push(model);
     groups = [...groups.filter((group) => !others.includes(group) && group !== first), first];
   }
-  return groups.map((group) => ({ models: group.models, waiting: new Set(), holds: null, timer: null }));
+  return groups.map(({ models: own, devices }) => ({
+    models: own,
+    devices,
+    waiting: new Set(),
+    holds: null,
+    timer: null,
+  }));
 }

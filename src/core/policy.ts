@@ -56,6 +56,8 @@ export interface Holds {
   readonly loadAtLeast: number;
   /** Devices on which a model that gets its first waiter need not be looked at. */
   readonly keptDevices: ReadonlySet<DeviceId>;
+  /** Whether somebody who does not wait any more can have kept others from their turn. */
+  readonly leaversMatter: boolean;
 }
 
 /** What a policy says. After a switch it is asked again at once, since another device may be free for another one. */

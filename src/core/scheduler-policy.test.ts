@@ -104,15 +104,32 @@ describe("a policy", () => {
         forcedCreditMs: 0,
       },
     ]);
-    stage.release(1);
+  });
+
+  it("sees what is in the way of a candidate, and is not asked while nothing can begin at all", () => {
+    const views: PolicyView[] = [];
+    const policy: Policy = (view) => {
+      views.push(view);
+      return patient(view);
+    };
+    const models = { a: {}, b: {}, wide: { devices: ["0", "1"] } };
+    const stage = new SchedulerOnStage({ models, policy }).request("a", 1).request("b", 2);
     assert.deepEqual(
       views.at(-1)?.candidates.map(({ model, obstacle }) => `${model}: ${obstacle}`),
-      ["c: device 0 is switching to b"],
+      ["b: device 0 is switching to a"],
     );
+    const busy = new SchedulerOnStage({ ...THREE, policy }).request("a", 1);
+    const before = views.length;
+    busy.request("b", 2).request("c", 3);
+    assert.equal(views.length, before);
+    busy.awake("a");
+    assert.equal(views.at(-1)?.candidates.length, 2);
+    assert.equal(stage.state("a"), "starting");
   });
 
   it("that names a model which cannot come up is a bug", () => {
-    const stage = new SchedulerOnStage({ ...THREE, policy: blind }).request("a", 1);
+    const models = { a: {}, b: {}, wide: { devices: ["0", "1"] } };
+    const stage = new SchedulerOnStage({ models, policy: blind }).request("a", 1);
     assert.throws(() => stage.request("b", 2), /began against an obstacle/);
   });
 

@@ -385,8 +385,8 @@ export class Scheduler {
   }
 
   #onLeft(record: ModelRecord, wasOldest: boolean, nowMs: number): void {
-    this.#switches.waiterLeft(record, nowMs);
-    this.#deciding.left(record, wasOldest, nowMs);
+    if (this.#switches.waiterLeft(record, nowMs)) this.#deciding.changed(record);
+    else this.#deciding.left(record, wasOldest, nowMs);
   }
 
   #boundMs(record: ModelRecord): number | null {

@@ -5,7 +5,7 @@ import { isDrained, type Drains } from "./drains.ts";
 import { isAway, wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { HostMemory } from "./host-memory.ts";
-import type { ModelId } from "./model.ts";
+import type { DeviceId, ModelId } from "./model.ts";
 import { oneMoreFor, placementFor, type Placement, type PlacementView } from "./placement.ts";
 import type { Verdict } from "./policy.ts";
 import type { SwitchSnapshot } from "./snapshot.ts";
@@ -28,6 +28,15 @@ export interface SwitchReason {
   readonly compared: readonly Verdict[];
 }
 
+/** Placements that were found at one moment: those of models that need as much of the same devices are the same. */
+export type PlacementMemo = Map<string, Placement>;
+
+/** Devices as the key of a map. */
+export function keyOf(devices: readonly DeviceId[]): string {
+  const [only = ""] = devices;
+  return devices.length === 1 ? only : devices.join(",");
+}
+
 /** One switch at most has a device, so switches on different devices go on side by side. */
 export class Switches {
   readonly #active = new Set<Switch>();
@@ -41,8 +50,9 @@ export class Switches {
   outlookFor(
     target: ModelRecord,
     nowMs: number,
+    memo: PlacementMemo = new Map(),
   ): { readonly victims: readonly ModelId[]; readonly obstacle: string | null } {
-    const placement = placementFor(target, this.#view(nowMs));
+    const placement = memoized(target, this.#view(nowMs), memo);
     if (placement.kind === "impossible") return { victims: [], obstacle: placement.because };
     return { victims: placement.victims, obstacle: this.#obstacleFor(target, placement) };
   }
@@ -94,12 +104,13 @@ export class Switches {
     for (const change of this.#active) if (change.phase === "evicting") this.#proceed(change, nowMs);
   }
 
-  /** A switch for whose target nobody waits any more is called off, unless the target is on its way already. */
-  waiterLeft(target: ModelRecord, nowMs: number): void {
+  /** A switch for whose target nobody waits any more is called off, unless the target is on its way already; true if it was. */
+  waiterLeft(target: ModelRecord, nowMs: number): boolean {
     const change = target.switch;
-    if (change === null || change.target !== target.spec.id || change.phase === "waking") return;
-    if (change.cause !== "requests" || isWanted(target)) return;
+    if (change === null || change.target !== target.spec.id || change.phase === "waking") return false;
+    if (change.cause !== "requests" || isWanted(target)) return false;
     this.callOff(change, `nobody waits for ${change.target} any more`, nowMs);
+    return true;
   }
 
   /** Ends a switch whose target is not on its way yet. Those that were on their way to sleep go on. */
@@ -256,11 +267,13 @@ export class Switches {
     const { engines, chooseAgain } = this.#parts;
     const before = engines.get(change.target);
     if (chooseAgain === null || change.cause !== "requests" || change.victims.length === 0) return;
-    const able = [...before.island.waiting].filter((record) => this.#couldTakeOver(record, change, nowMs));
+    const view = { ...this.#view(nowMs), within: change };
+    const memo: PlacementMemo = new Map();
+    const able = [...before.island.waiting].filter((record) => this.#couldTakeOver(record, change, view, memo));
     if (able.length < 2) return;
     const target = engines.get(chooseAgain(able, nowMs));
     if (target === before) return;
-    const placement = placementFor(target, { ...this.#view(nowMs), within: change });
+    const placement = placementFor(target, view);
     assert(placement.kind === "possible", `${target.spec.id} cannot take over a switch`);
     this.#leave(change);
     const spared = this.#members(change.victims.filter((id) => !placement.victims.includes(id)));
@@ -274,13 +287,13 @@ export class Switches {
     for (const victim of spared) if (victim.state.kind === "draining") this.#parts.drains.callOff(victim, nowMs);
   }
 
-  #couldTakeOver(record: ModelRecord, change: Switch, nowMs: number): boolean {
+  #couldTakeOver(record: ModelRecord, change: Switch, view: PlacementView, memo: PlacementMemo): boolean {
     const { devices } = this.#parts.engines;
     if (record.spec.id === change.target) return true;
     if (record.switch !== null || !isAway(record.state)) return false;
-    if (record.lastFailure !== null && record.retryAtMs > nowMs) return false;
+    if (record.lastFailure !== null && record.retryAtMs > view.nowMs) return false;
     if (devices.of(record.spec).some(({ switch: owner }) => owner !== change)) return false;
-    const placement = placementFor(record, { ...this.#view(nowMs), within: change });
+    const placement = memoized(record, view, memo);
     if (placement.kind === "impossible") return false;
     const { victims, stops } = placement;
     return victims.every((id) => change.victims.includes(id)) && stops.every((id) => change.stops.includes(id));
@@ -344,4 +357,17 @@ export class Switches {
 /** Somebody waits for it, or stands still on it. */
 export function isWanted(record: ModelRecord): boolean {
   return record.queue.length > 0 || record.suspendedSinceMs !== null;
+}
+
+function memoized(target: ModelRecord, view: PlacementView, memo: PlacementMemo): Placement {
+  const { spec, memory, state } = target;
+  // What it leaves behind itself makes no difference to it, only to others.
+  const ownBytes = state.kind === "asleep" ? memory.residueBytes : 0;
+  const key = `${keyOf(spec.devices)} ${memory.needBytes} ${ownBytes}`;
+  const known = memo.get(key);
+  if (known !== undefined) return known;
+  const placement = placementFor(target, view);
+  // One that names sleepers might name the next one who asks.
+  if (placement.kind === "possible" && placement.stops.length === 0) memo.set(key, placement);
+  return placement;
 }

@@ -35,7 +35,9 @@ interface Lane {
 
 /** All operations take constant time. */
 export class WaitQueue {
-  readonly #lanes: Readonly<Record<Priority, Lane>> = { high: newLane(), normal: newLane(), low: newLane() };
+  readonly #high = newLane();
+  readonly #normal = newLane();
+  readonly #low = newLane();
   #length = 0;
 
   get length(): number {
@@ -44,41 +46,41 @@ export class WaitQueue {
 
   /** Who has waited longest. */
   get oldest(): Waiter | null {
-    return this.#first(() => 0);
+    return this.#first(NO_HEAD_START_MS);
   }
 
   /** Who is let in first: a priority counts like a head start, so that nobody is passed for ever. */
   get next(): Waiter | null {
-    return this.#first((priority) => PRIORITY_HEAD_START_MS[priority]);
+    return this.#first(PRIORITY_HEAD_START_MS);
   }
 
   /** The sum of all enqueue times: with the length it gives the summed age of the queue at any moment. */
   get sumEnqueuedAtMs(): number {
-    return PRIORITIES.reduce((sum, priority) => sum + this.#lanes[priority].sumEnqueuedAtMs, 0);
+    return this.#high.sumEnqueuedAtMs + this.#normal.sumEnqueuedAtMs + this.#low.sumEnqueuedAtMs;
   }
 
   /** The number of those that wait, each counted by its priority. */
   get weight(): number {
-    const { high, normal, low } = this.#lanes;
-    return high.length * PRIORITY_WEIGHT.high + normal.length + low.length * PRIORITY_WEIGHT.low;
+    return this.pressingWeight + this.#low.length * PRIORITY_WEIGHT.low;
   }
 
   /** The same without low ones: those do not press for a switch. */
   get pressingWeight(): number {
-    return this.#lanes.high.length * PRIORITY_WEIGHT.high + this.#lanes.normal.length;
+    return this.#high.length * PRIORITY_WEIGHT.high + this.#normal.length;
   }
 
   /** The sum of the enqueue times, each counted by its priority, in ms. */
   get weightedEnqueuedAtMs(): number {
-    const { high, normal, low } = this.#lanes;
     return (
-      high.sumEnqueuedAtMs * PRIORITY_WEIGHT.high + normal.sumEnqueuedAtMs + low.sumEnqueuedAtMs * PRIORITY_WEIGHT.low
+      this.#high.sumEnqueuedAtMs * PRIORITY_WEIGHT.high +
+      this.#normal.sumEnqueuedAtMs +
+      this.#low.sumEnqueuedAtMs * PRIORITY_WEIGHT.low
     );
   }
 
   push(waiter: Waiter): void {
     assert(waiter.queue === null, `waiter ${waiter.id} is in a queue already`);
-    const lane = this.#lanes[waiter.priority];
+    const lane = this.#lane(waiter.priority);
     waiter.queue = this;
     waiter.previous = lane.newest;
     if (lane.newest === null) lane.oldest = waiter;
@@ -91,7 +93,7 @@ export class WaitQueue {
 
   remove(waiter: Waiter): void {
     assert(waiter.queue === this, `waiter ${waiter.id} is not in this queue`);
-    const lane = this.#lanes[waiter.priority];
+    const lane = this.#lane(waiter.priority);
     if (waiter.previous === null) lane.oldest = waiter.next;
     else waiter.previous.next = waiter.next;
     if (waiter.next === null) lane.newest = waiter.previous;
@@ -104,20 +106,29 @@ export class WaitQueue {
   }
 
   /** Of the lanes' heads the one that came first, head starts counted; the more urgent one when they are equal. */
-  #first(headStartMs: (priority: Priority) => number): Waiter | null {
+  #first(headStartMs: Readonly<Record<Priority, number>>): Waiter | null {
+    // Most queues have one lane only.
+    if (this.#length === this.#normal.length) return this.#normal.oldest;
     let first: Waiter | null = null;
     let firstAtMs = Infinity;
     for (const priority of PRIORITIES) {
-      const head = this.#lanes[priority].oldest;
+      const head = this.#lane(priority).oldest;
       if (head === null) continue;
-      const atMs = head.enqueuedAtMs - headStartMs(priority);
+      const atMs = head.enqueuedAtMs - headStartMs[priority];
       if (atMs >= firstAtMs) continue;
       first = head;
       firstAtMs = atMs;
     }
     return first;
   }
+
+  #lane(priority: Priority): Lane {
+    if (priority === "normal") return this.#normal;
+    return priority === "high" ? this.#high : this.#low;
+  }
 }
+
+const NO_HEAD_START_MS: Readonly<Record<Priority, number>> = { high: 0, normal: 0, low: 0 };
 
 function newLane(): Lane {
   return { oldest: null, newest: null, length: 0, sumEnqueuedAtMs: 0 };

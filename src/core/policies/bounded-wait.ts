@@ -46,7 +46,8 @@ export function boundedWait(options: BoundedWaitOptions): Policy {
   });
 }
 
-interface Considered extends Candidate {
+interface Considered {
+  readonly candidate: Candidate;
   /** Waiting requests, weighed by priority and age, for each ms of switch and visit. */
   readonly value: number;
   /** A switch must begin by then, or the oldest request waits past the bound. */
@@ -69,14 +70,17 @@ interface Rule {
 }
 
 const byValue: Rule["order"] = (a, b) => b.value - a.value;
-const byAge: Rule["order"] = (a, b) => a.oldestEnqueuedAtMs - b.oldestEnqueuedAtMs;
+const byAge: Rule["order"] = (a, b) => a.candidate.oldestEnqueuedAtMs - b.candidate.oldestEnqueuedAtMs;
 
 const RULES: readonly Rule[] = [
   {
     order: byValue,
     applies: ({ load }) => load === 0,
     decide: (to) =>
-      switchTo(to, to.victims.length === 0 ? "nobody has to leave for it" : "nobody uses those who must leave for it"),
+      switchTo(
+        to,
+        to.candidate.victims.length === 0 ? "nobody has to leave for it" : "nobody uses those who must leave for it",
+      ),
   },
   {
     order: byAge,
@@ -102,7 +106,7 @@ const RULES: readonly Rule[] = [
       if (to.stayedAtMs > nowMs) return null;
       return switchTo(
         to,
-        `${to.waiting} wait for it, more than half of the ${rounded(to.load)} that ${names(to)} must do`,
+        `${to.candidate.waiting} wait for it, more than half of the ${rounded(to.load)} that ${names(to)} must do`,
       );
     },
   },
@@ -111,19 +115,29 @@ const RULES: readonly Rule[] = [
 function decide({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions): Decision {
   const all = candidates.map((candidate) => consider(candidate, nowMs, options));
   const keepers = keepersOfDevices(all);
-  const canGo = (candidate: Considered): boolean => candidate.obstacle === null && !isKeptOut(candidate, keepers);
+  const canGo = (one: Considered): boolean => one.candidate.obstacle === null && !isKeptOut(one, keepers);
   for (const { order, applies, decide: decideFor } of RULES) {
-    const seen = new Set<DeviceId>();
-    for (const candidate of all.filter((one) => applies(one, nowMs)).sort(order)) {
-      const isFirst = !candidate.devices.some((device) => seen.has(device));
-      for (const device of candidate.devices) seen.add(device);
-      if (!isFirst || !canGo(candidate)) continue;
-      const decision = decideFor(candidate, nowMs, options);
+    let left = all.filter((one) => applies(one, nowMs));
+    for (let first = firstOf(left, order); first !== null; first = firstOf(left, order)) {
+      const decision = canGo(first) ? decideFor(first, nowMs, options) : null;
       if (decision !== null) return decision;
+      left = withoutThoseOn(first.candidate.devices, left);
     }
   }
   const free = all.filter(canGo);
   return { kind: "stay", askAgainAtMs: askAgainAt(free, nowMs, options), holds: holdsFor(free, keepers, nowMs) };
+}
+
+/** The first of them in this order, and of equals the first in the list; null of none. To sort them all would cost more. */
+function firstOf(all: readonly Considered[], order: Rule["order"]): Considered | null {
+  let first: Considered | null = null;
+  for (const one of all) if (first === null || order(one, first) < 0) first = one;
+  return first;
+}
+
+/** Those behind the first one on a device are not looked at. */
+function withoutThoseOn(devices: readonly DeviceId[], left: readonly Considered[]): Considered[] {
+  return left.filter(({ candidate }) => !candidate.devices.some((device) => devices.includes(device)));
 }
 
 function consider(candidate: Candidate, nowMs: number, options: BoundedWaitOptions): Considered {
@@ -138,7 +152,7 @@ function consider(candidate: Candidate, nowMs: number, options: BoundedWaitOptio
     awakeSinceMs = Math.max(awakeSinceMs, victim.awakeSinceMs);
   }
   return {
-    ...candidate,
+    candidate,
     value: weightAt(candidate, nowMs) / (switchCostMs + visitMs),
     overdueAtMs,
     targetAtMs: oldestEnqueuedAtMs + options.targetWaitMs - switchCostMs,
@@ -154,7 +168,7 @@ function weightAt({ weight, weightedEnqueuedAtMs }: Candidate, nowMs: number): n
 }
 
 /** Low requests do not count here: they wait until nobody uses the model that is awake, or until `targetWaitMs`. */
-function outweighs({ pressingWeight, load }: Considered): boolean {
+function outweighs({ candidate: { pressingWeight }, load }: Considered): boolean {
   return pressingWeight > OUTWEIGH_SHARE * load;
 }
 
@@ -164,13 +178,17 @@ function outweighs({ pressingWeight, load }: Considered): boolean {
  */
 function keepersOfDevices(all: readonly Considered[]): ReadonlyMap<DeviceId, ModelId> {
   const keepers = new Map<DeviceId, ModelId>();
-  for (const { model, devices } of all.filter(({ isOverdue }) => isOverdue).sort(byAge)) {
+  let left = all.filter(({ isOverdue }) => isOverdue);
+  for (let first = firstOf(left, byAge); first !== null; first = firstOf(left, byAge)) {
+    const { model, devices } = first.candidate;
     for (const device of devices) if (!keepers.has(device)) keepers.set(device, model);
+    // Who has no device of its own left keeps none.
+    left = left.filter(({ candidate }) => candidate.devices.some((device) => !keepers.has(device)));
   }
   return keepers;
 }
 
-function isKeptOut({ model, devices }: Considered, keepers: ReadonlyMap<DeviceId, ModelId>): boolean {
+function isKeptOut({ candidate: { model, devices } }: Considered, keepers: ReadonlyMap<DeviceId, ModelId>): boolean {
   return keepers.size > 0 && devices.some((device) => (keepers.get(device) ?? model) !== model);
 }
 
@@ -197,9 +215,9 @@ function askAgainAt(free: readonly Considered[], nowMs: number, options: Bounded
 function holdsFor(free: readonly Considered[], keepers: ReadonlyMap<DeviceId, ModelId>, nowMs: number): Holds {
   let weightMax = 0;
   let loadMin = Infinity;
-  for (const { stayedAtMs, pressingWeight, load } of free) {
+  for (const { stayedAtMs, candidate, load } of free) {
     if (stayedAtMs > nowMs) continue;
-    weightMax = Math.max(weightMax, pressingWeight);
+    weightMax = Math.max(weightMax, candidate.pressingWeight);
     loadMin = Math.min(loadMin, load);
   }
   const pressingWeightAtMost = loadMin === Infinity ? Infinity : (weightMax + OUTWEIGH_SHARE * loadMin) / 2;
@@ -207,6 +225,8 @@ function holdsFor(free: readonly Considered[], keepers: ReadonlyMap<DeviceId, Mo
     pressingWeightAtMost,
     loadAtLeast: loadMin === Infinity ? 0 : pressingWeightAtMost / OUTWEIGH_SHARE,
     keptDevices: new Set(keepers.keys()),
+    // Only an overdue one keeps others from their turn.
+    leaversMatter: keepers.size > 0,
   };
 }
 
@@ -214,7 +234,7 @@ function chooseAgain({ nowMs, candidates }: PolicyView, options: BoundedWaitOpti
   const all = candidates.map((candidate) => consider(candidate, nowMs, options));
   const overdue = all.filter(({ isOverdue }) => isOverdue).sort(byAge);
   const [first] = overdue.length > 0 ? overdue : all.sort(byValue);
-  return first?.model ?? "";
+  return first?.candidate.model ?? "";
 }
 
 /**
@@ -235,63 +255,65 @@ function explain({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions)
   const keepers = keepersOfDevices(all);
   return all
     .toSorted((a, b) => Number(b.isOverdue) - Number(a.isOverdue) || byValue(a, b))
-    .map((candidate) => ({
-      model: candidate.model,
-      weighed: weighed(candidate, nowMs),
-      keptBy: keptBy(candidate, keepers, nowMs, options),
+    .map((one) => ({
+      model: one.candidate.model,
+      weighed: weighed(one, nowMs),
+      keptBy: keptBy(one, keepers, nowMs, options),
     }));
 }
 
-function weighed(candidate: Considered, nowMs: number): string {
-  const { waiting, switchCostMs, visitMs, value } = candidate;
-  const worth = Number((value * 1000).toPrecision(2));
+function weighed(one: Considered, nowMs: number): string {
+  const { waiting, switchCostMs, visitMs } = one.candidate;
+  const worth = Number((one.value * 1000).toPrecision(2));
   return (
-    `${waiting} ${waiting === 1 ? "waits" : "wait"}, the oldest for ${waited(candidate, nowMs)}; the switch costs ` +
+    `${waiting} ${waiting === 1 ? "waits" : "wait"}, the oldest for ${waited(one, nowMs)}; the switch costs ` +
     `${seconds(switchCostMs)} and its visit lasts about ${seconds(visitMs)}: worth ${worth} requests a second`
   );
 }
 
 function keptBy(
-  candidate: Considered,
+  one: Considered,
   keepers: ReadonlyMap<DeviceId, ModelId>,
   nowMs: number,
   options: BoundedWaitOptions,
 ): string | null {
-  const { obstacle, load, devices, isOverdue, stayedAtMs, stayedOverdueAtMs, targetAtMs, pressingWeight } = candidate;
+  const { candidate, load, isOverdue, stayedAtMs, stayedOverdueAtMs, targetAtMs } = one;
+  const { model, obstacle, devices, pressingWeight, forcedCreditMs } = candidate;
   if (obstacle !== null) return obstacle;
-  const keeper = devices.map((device) => keepers.get(device)).find((id) => id !== undefined && id !== candidate.model);
+  const keeper = devices.map((device) => keepers.get(device)).find((id) => id !== undefined && id !== model);
   if (keeper !== undefined) return `${keeper} is overdue and comes first`;
   if (load === 0) return null;
   const readyAtMs = isOverdue ? stayedOverdueAtMs : stayedAtMs;
-  if (readyAtMs > nowMs) return `${names(candidate)} is in use and may stay for another ${seconds(readyAtMs - nowMs)}`;
-  if (isOverdue || outweighs(candidate)) return null;
-  const half = `${rounded(pressingWeight)} wait for it, and more than half of the ${rounded(load)} that ${names(candidate)} must do would have to`;
+  if (readyAtMs > nowMs) return `${names(one)} is in use and may stay for another ${seconds(readyAtMs - nowMs)}`;
+  if (isOverdue || outweighs(one)) return null;
+  const half = `${rounded(pressingWeight)} wait for it, and more than half of the ${rounded(load)} that ${names(one)} must do would have to`;
   if (targetAtMs > nowMs) return `${half}; in ${seconds(targetAtMs - nowMs)} it may force a switch`;
-  if (hasCredit(candidate, options)) return null;
-  return `${half}; it may force a switch when there is credit of ${seconds(neededCreditMs(candidate, options))} (there is ${seconds(candidate.forcedCreditMs)})`;
+  if (hasCredit(one, options)) return null;
+  const needed = `${seconds(neededCreditMs(one, options))} (there is ${seconds(forcedCreditMs)})`;
+  return `${half}; it may force a switch when there is credit of ${needed}`;
 }
 
-function forcedCostMs({ switchCostMs, switchBackCostMs }: Considered): number {
+function forcedCostMs({ candidate: { switchCostMs, switchBackCostMs } }: Considered): number {
   return switchCostMs + switchBackCostMs;
 }
 
-function neededCreditMs(candidate: Considered, { forcedCreditMaxMs = Infinity }: BoundedWaitOptions): number {
-  return Math.min(forcedCostMs(candidate), forcedCreditMaxMs);
+function neededCreditMs(one: Considered, { forcedCreditMaxMs = Infinity }: BoundedWaitOptions): number {
+  return Math.min(forcedCostMs(one), forcedCreditMaxMs);
 }
 
-function hasCredit(candidate: Considered, options: BoundedWaitOptions): boolean {
-  return candidate.forcedCreditMs >= neededCreditMs(candidate, options);
+function hasCredit(one: Considered, options: BoundedWaitOptions): boolean {
+  return one.candidate.forcedCreditMs >= neededCreditMs(one, options);
 }
 
-function switchTo({ model }: Considered, because: string, forcedMs = 0): Decision {
+function switchTo({ candidate: { model } }: Considered, because: string, forcedMs = 0): Decision {
   return { kind: "switch", to: model, because, forcedCostMs: forcedMs };
 }
 
-function names({ victims }: Considered): string {
+function names({ candidate: { victims } }: Considered): string {
   return victims.map(({ model }) => model).join(" and ");
 }
 
-function waited({ oldestEnqueuedAtMs }: Considered, nowMs: number): string {
+function waited({ candidate: { oldestEnqueuedAtMs } }: Considered, nowMs: number): string {
   return seconds(nowMs - oldestEnqueuedAtMs);
 }
 

@@ -30,7 +30,7 @@ function decide(view: PolicyView, minActiveMs: number): Decision {
   return {
     kind: "stay",
     askAgainAtMs,
-    holds: { pressingWeightAtMost: Infinity, loadAtLeast: 0, keptDevices: reserved },
+    holds: { pressingWeightAtMost: Infinity, loadAtLeast: 0, keptDevices: reserved, leaversMatter: true },
   };
 }
 
