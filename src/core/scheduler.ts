@@ -225,7 +225,7 @@ export class Scheduler {
     const record = this.#engines.get(model);
     assert(record.state.kind === "falling asleep", `${model} failed to fall asleep in state ${record.state.kind}`);
     this.#engines.journal({ kind: "sleep failed", model, failure: reason }, nowMs);
-    this.#engines.stop(record, null, nowMs);
+    this.#stop(record, reason, nowMs);
     this.#leave();
   }
 
@@ -475,6 +475,15 @@ export class Scheduler {
     this.#deciding.changed(record);
   }
 
+  /**
+   * Ends an engine that may be well. What stands still on it hears why before the engine is told: many end what runs on them as
+   * if it were complete.
+   */
+  #stop(record: ModelRecord, reason: Failure, nowMs: number): void {
+    this.#admission.voidAll(record, reason, nowMs);
+    this.#engines.stop(record, null, nowMs);
+  }
+
   #operate(record: ModelRecord, command: OperatorCommand, nowMs: number): Failure | null {
     if (this.#phase !== "running") return SHUTTING_DOWN;
     const order = orderFor(record, command, this.#engines);
@@ -484,7 +493,7 @@ export class Scheduler {
       case "refused":
         return order.reason;
       case "stop":
-        this.#engines.stop(record, null, nowMs);
+        this.#stop(record, stoppedByOperator(record), nowMs);
         break;
       case "drain":
         // Deeper than it was asked for, where the host has no memory left.
@@ -499,6 +508,7 @@ export class Scheduler {
         break;
       case "break off":
         record.lastFailure = order.reason;
+        this.#admission.voidAll(record, order.reason, nowMs);
         this.#engines.stop(record, order.reason, nowMs);
         this.#switches.targetFailed(record, order.reason, nowMs);
         this.#admission.refuseAllWaiting(record, order.reason, nowMs);
@@ -520,7 +530,7 @@ export class Scheduler {
       case "waking":
       case "falling asleep":
       case "asleep":
-        return this.#engines.stop(record, null, nowMs);
+        return this.#stop(record, SHUTTING_DOWN, nowMs);
       case "stopping":
         // One that waits for its next try does not wait any longer; any other stop is under way.
         if (record.stopTimer === null) return;
@@ -552,6 +562,10 @@ const SHUTTING_DOWN: Failure = failure("shutting_down", "llmux is shutting down 
 
 function withRetryAfter(reason: Failure, retryAfterMs: number): Failure {
   return { ...reason, retryAfterMs };
+}
+
+function stoppedByOperator({ spec }: ModelRecord): Failure {
+  return failure("stopped_by_operator", `the engine of model ${spec.id} was stopped by an operator`);
 }
 
 /** With the figures that tell an operator what does not fit. */

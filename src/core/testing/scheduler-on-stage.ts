@@ -20,6 +20,7 @@ export interface StageOptions {
   readonly minActiveMs?: number;
   readonly requestTimeoutMs?: number;
   readonly drainTimeoutMs?: number | null;
+  readonly drainBudgetMs?: number | null;
 }
 
 /** Time stands still but for `pass`. After every event the scheduler's invariants are checked. */
@@ -41,6 +42,7 @@ export class SchedulerOnStage {
       policy: options.policy ?? fifo({ minActiveMs: options.minActiveMs ?? 0 }),
       requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
       drainTimeoutMs: options.drainTimeoutMs ?? null,
+      drainBudgetMs: options.drainBudgetMs ?? null,
     };
     this.scheduler = new Scheduler(specs, schedulerOptions, this.#effects(), 0);
   }
@@ -164,7 +166,7 @@ export class SchedulerOnStage {
     return {
       start: (model) => tell("start", model),
       wake: (model, from) => tell("wake", model, from),
-      sleep: (model, level) => tell("sleep", model, level),
+      sleep: (model, level, running) => tell("sleep", model, level, ...(running === "kept" ? [running] : [])),
       stop: (model) => tell("stop", model),
       grant: (lease) => {
         this.#leases.set(lease.waiter, lease);
