@@ -1,33 +1,13 @@
-/**
- * The operator's door: HTTP on a Unix socket that only the user who runs llmux can open.
- *
- * | request                                       | answer |
- * |-----------------------------------------------|--------|
- * | GET /status                                   | 200, a status document |
- * | GET /explain?model={name}&last={count}        | 200, an explanation: of everything, or of one model, with the last switches (10 unless told otherwise); 404 no such model |
- * | POST /models/{name}/sleep, /models/{name}/stop | 200 with the model's status after it; 404 no such model; 409 not now; 503 llmux ends |
- *
- * `{name}` is a model or an alias, percent-encoded. Errors are `{"error":{"code","message"}}`.
- */
+/** The operator's door: HTTP on a Unix socket that only the user who runs llmux can open. */
 import { lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { failure, type Failure } from "../base/failure.ts";
-import type { ModelId } from "../core/model.ts";
-import type { OperatorCommand } from "../core/operator.ts";
-import type { ExplanationDocument, ExplanationQuery } from "./explanation.ts";
-import type { StatusDocument } from "./status.ts";
+import { answerOperator, type OperatorDesk } from "./operator-routes.ts";
 
-/** What the server asks of the rest. */
-export interface ControlServerOptions {
+/** What operators are answered with, and where. */
+export interface ControlServerOptions extends OperatorDesk {
   readonly socketPath: string;
-  readonly status: () => StatusDocument;
-  readonly explain: (query: ExplanationQuery) => ExplanationDocument;
-  /** The model that goes by this name or alias, or null. */
-  readonly findModel: (name: string) => ModelId | null;
-  /** Returns null, or why nothing is done. */
-  readonly operate: (model: ModelId, command: OperatorCommand) => Failure | null;
 }
 
 /** The longest path that a Unix socket can have, in bytes: Linux has room for 108, the rest of the world for 104. */
@@ -40,9 +20,6 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 1_000;
 
 const CONNECTIONS_MAX = 64;
-
-/** So many switches are explained where nobody says how many. */
-const SWITCHES_EXPLAINED = 10;
 
 /** Listens from `listen()` to `close()`. */
 export class ControlServer {
@@ -92,49 +69,10 @@ export class ControlServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     // No route has a body; what is sent all the same is read and dropped.
     request.resume();
-    const [path = "", query = ""] = (request.url ?? "").split("?", 2);
-    if (path === "/status") {
-      if (request.method !== "GET") return send(response, 405, errorBody("method_not_allowed", "expected GET"));
-      return send(response, 200, this.#options.status());
-    }
-    if (path === "/explain") {
-      if (request.method !== "GET") return send(response, 405, errorBody("method_not_allowed", "expected GET"));
-      return this.#explain(new URLSearchParams(query), response);
-    }
-    const [, name, command] = /^\/models\/([^/]+)\/(sleep|stop)$/.exec(path) ?? [];
-    if (name === undefined || (command !== "sleep" && command !== "stop")) {
-      return send(response, 404, errorBody("route_not_found", `there is no ${path} here`));
-    }
-    if (request.method !== "POST") return send(response, 405, errorBody("method_not_allowed", "expected POST"));
-    return this.#operate(decoded(name), command, response);
-  }
-
-  #explain(query: URLSearchParams, response: ServerResponse): void {
-    const { findModel, explain } = this.#options;
-    const name = query.get("model");
-    const model = name === null ? null : findModel(name);
-    if (name !== null && model === null) return this.#noModel(name, response);
-    const last = query.get("last") ?? String(SWITCHES_EXPLAINED);
-    if (!/^\d{1,9}$/.test(last)) {
-      return send(response, 400, errorBody("invalid_request", `last: expected a whole number, found "${last}"`));
-    }
-    return send(response, 200, explain({ model, last: Number(last) }));
-  }
-
-  #noModel(name: string, response: ServerResponse): void {
-    const names = this.#options.status().models.map(({ id }) => id);
-    return send(response, 404, errorBody("model_not_found", `no model ${name}; there are ${names.join(", ")}`));
-  }
-
-  #operate(name: string, command: OperatorCommand, response: ServerResponse): void {
-    const { findModel, operate, status } = this.#options;
-    const model = findModel(name);
-    if (model === null) return this.#noModel(name, response);
-    const refused = operate(model, command);
-    if (refused !== null) {
-      return send(response, refused.code === "shutting_down" ? 503 : 409, errorBody(refused.code, refused.message));
-    }
-    return send(response, 200, { model: status().models.find(({ id }) => id === model) });
+    const { status, document } = answerOperator(this.#options, request.method ?? "", request.url ?? "");
+    const bytes = Buffer.from(`${JSON.stringify(document)}\n`);
+    response.writeHead(status, { "content-type": "application/json", "content-length": bytes.length });
+    response.end(bytes);
   }
 }
 
@@ -177,22 +115,4 @@ function isListening(socketPath: string): Promise<boolean> {
     // Only a refusal proves that nobody is there.
     socket.once("error", (error: NodeJS.ErrnoException) => answer(error.code !== "ECONNREFUSED"));
   });
-}
-
-function decoded(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
-}
-
-function errorBody(code: Failure["code"], message: string): { readonly error: Failure } {
-  return { error: failure(code, message) };
-}
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  const bytes = Buffer.from(`${JSON.stringify(body)}\n`);
-  response.writeHead(status, { "content-type": "application/json", "content-length": bytes.length });
-  response.end(bytes);
 }
