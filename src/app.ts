@@ -2,11 +2,13 @@
 import type { AddressInfo } from "node:net";
 import { describeError } from "./base/failure.ts";
 import { controlSocketPath, switchCostFile } from "./base/state-files.ts";
+import type { TlsIdentity } from "./base/tls-identity.ts";
 import type { Config } from "./config/config.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { takeExplanation, type ExplanationDocument, type ExplanationQuery } from "./control/explanation.ts";
 import { logAccess, logJournal } from "./control/journal-log.ts";
 import { MetricsServer } from "./control/metrics-server.ts";
+import type { OperatorDesk } from "./control/operator-routes.ts";
 import { Metrics } from "./control/metrics.ts";
 import { ModelStories } from "./control/model-stories.ts";
 import { takeStatus, type StatusDocument } from "./control/status.ts";
@@ -26,7 +28,6 @@ import type { HttpClient } from "./ports/http-client.ts";
 import type { Log } from "./ports/log.ts";
 import type { InstanceLock } from "./platform/instance-lock.ts";
 import type { Platform } from "./platform/platform.ts";
-import type { TlsFileContents } from "./platform/tls-files.ts";
 import { TlsKeeper } from "./platform/tls-keeper.ts";
 import { modelSpecs, schedulerOptions } from "./scheduling.ts";
 
@@ -116,8 +117,9 @@ export function createApp(config: Config, options: AppOptions): App {
   const promise = waitPromise(config.policy);
   const status = (): StatusDocument =>
     takeStatus({ snapshot, directory: orchestrator, clock, promise, version, pid: process.pid, startedAtEpochMs });
-  const onRenewed = (identity: TlsFileContents): void => {
+  const onRenewed = (identity: TlsIdentity): void => {
     gateway.renewTls(identity);
+    metricsServer?.renewTls(identity);
   };
   const tls = config.tls === null ? null : new TlsKeeper({ paths: config.tls, clock, log, onRenewed });
   const verdicts = (nowMs: number): readonly Verdict[] => scheduler.explain(nowMs);
@@ -139,18 +141,25 @@ export function createApp(config: Config, options: AppOptions): App {
     onBug: (error) =>
       log.error("bug", { message: describeError(error), stack: error instanceof Error ? error.stack : "" }),
   });
-  const control = new ControlServer({
-    socketPath: controlSocketPath(config.stateDir),
+  const operators: OperatorDesk = {
     status,
     explain,
     findModel: (name) =>
       config.models.find((model) => model.name === name || model.aliases.includes(name))?.name ?? null,
     operate: (model, command) => stories.duringOrder(model, () => scheduler.onOperator(model, command, clock.nowMs())),
-  });
+  };
+  const control = new ControlServer({ socketPath: controlSocketPath(config.stateDir), ...operators });
+  const { metricsPort: port, metricsHost: host, adminKeyHash: keyHash } = config;
   const metricsServer =
-    config.metricsPort === 0
+    port === 0
       ? null
-      : new MetricsServer({ host: config.host, port: config.metricsPort, page: () => metrics.page() });
+      : new MetricsServer({
+          host,
+          port,
+          page: () => metrics.page(),
+          operators: keyHash === null ? null : { keyHash, desk: operators },
+          ...(tls === null ? {} : { tls: () => tls.identity() }),
+        });
   let lock: InstanceLock | null = null;
 
   let isClosed = false;

@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { describeError } from "../base/failure.ts";
+import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -34,13 +35,6 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** With it, only TLS is spoken. Called when the gateway begins to listen; what it throws, `listen` rejects with. */
   readonly tls?: () => TlsIdentity;
-}
-
-/** What a server shows of itself; PEM. */
-export interface TlsIdentity {
-  /** The certificate, followed by those that lead up to the root. */
-  readonly cert: string;
-  readonly key: string;
 }
 
 /** How many clients there may be, and how long they may take, in ms. */
@@ -211,9 +205,6 @@ class HttpGateway implements Gateway {
     for (const resolve of waiting) resolve();
   }
 }
-
-/** Older ones are broken. */
-const TLS_VERSION_MIN = "TLSv1.2";
 
 function listener(limits: GatewayLimits, speaksTls: boolean): Server | TlsServer {
   const options = {

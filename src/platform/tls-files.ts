@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { describeError } from "../base/failure.ts";
+import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
 import type { Clock, TimerHandle } from "../ports/clock.ts";
 
 /** Where they are. */
@@ -11,15 +12,9 @@ export interface TlsFilePaths {
   readonly keyFile: string;
 }
 
-/** What they hold, in PEM; it fits together. */
-export interface TlsFileContents {
-  readonly cert: string;
-  readonly key: string;
-}
-
 /** Who wants to hear of changes. */
 export interface TlsFilesListener {
-  readonly onRenewed: (contents: TlsFileContents) => void;
+  readonly onRenewed: (contents: TlsIdentity) => void;
   /** They have changed and cannot be used as they are; what was read before still counts. */
   readonly onUnusable: (reason: string) => void;
 }
@@ -28,7 +23,7 @@ export interface TlsFilesListener {
 const CHECK_EVERY_MS = 10_000;
 
 /** Reads both. Throws an error that is a sentence, and names the file, if they cannot be used. */
-export function readTlsFiles({ certFile, keyFile }: TlsFilePaths): TlsFileContents {
+export function readTlsFiles({ certFile, keyFile }: TlsFilePaths): TlsIdentity {
   const cert = read(certFile, "the certificate");
   const key = read(keyFile, "the key");
   const certificate = certificateIn(cert, certFile);
@@ -36,7 +31,7 @@ export function readTlsFiles({ certFile, keyFile }: TlsFilePaths): TlsFileConten
     throw new Error(`the key in ${keyFile} is not that of the certificate in ${certFile}`);
   }
   try {
-    createSecureContext({ cert, key });
+    createSecureContext({ cert, key, minVersion: TLS_VERSION_MIN });
   } catch (error) {
     throw new Error(`${certFile} and ${keyFile} cannot be used for TLS`, { cause: error });
   }
@@ -84,7 +79,7 @@ export class TlsFilesWatch {
     const now = this.#look();
     if (now === this.#seen) return;
     this.#seen = now;
-    let contents: TlsFileContents;
+    let contents: TlsIdentity;
     try {
       contents = readTlsFiles(this.#paths);
     } catch (error) {

@@ -1,8 +1,9 @@
 /** Keeps the certificate for those who listen: reads it once, watches its files, says in the log what is wrong with them. */
 import { describeError } from "../base/failure.ts";
+import type { TlsIdentity } from "../base/tls-identity.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
-import { readTlsFiles, tlsFileWarnings, TlsFilesWatch, type TlsFileContents, type TlsFilePaths } from "./tls-files.ts";
+import { readTlsFiles, tlsFileWarnings, TlsFilesWatch, type TlsFilePaths } from "./tls-files.ts";
 
 /** What it works with. */
 export interface TlsKeeperOptions {
@@ -10,13 +11,13 @@ export interface TlsKeeperOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** The files have changed, and what they hold now can be used. */
-  readonly onRenewed: (contents: TlsFileContents) => void;
+  readonly onRenewed: (contents: TlsIdentity) => void;
 }
 
 /** One per llmux; nothing is read before it is asked for. */
 export class TlsKeeper {
   readonly #options: TlsKeeperOptions;
-  #contents: TlsFileContents | null = null;
+  #contents: TlsIdentity | null = null;
   #watch: TlsFilesWatch | null = null;
 
   constructor(options: TlsKeeperOptions) {
@@ -24,7 +25,7 @@ export class TlsKeeper {
   }
 
   /** What the files hold. Throws an error that is a sentence if they cannot be used; watches them from then on if they can. */
-  identity(): TlsFileContents {
+  identity(): TlsIdentity {
     const { paths, clock } = this.#options;
     if (this.#contents !== null) return this.#contents;
     this.#contents = readTlsFiles(paths);
@@ -41,7 +42,7 @@ export class TlsKeeper {
     this.#watch?.close();
   }
 
-  #renew(contents: TlsFileContents): void {
+  #renew(contents: TlsIdentity): void {
     try {
       this.#options.onRenewed(contents);
     } catch (error) {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { failure, type Failure } from "../../base/failure.ts";
+import type { TlsIdentity } from "../../base/tls-identity.ts";
 import type { Effects } from "../../core/effects.ts";
 import type { JournalEntry } from "../../core/journal.ts";
 import { fifo } from "../../core/policies/fifo.ts";
@@ -11,7 +12,7 @@ import type { Clock } from "../../ports/clock.ts";
 
 import type { ApiKey } from "../doorkeeper.ts";
 import { LeaseDesk } from "../lease-desk.ts";
-import { createGateway, type Gateway, type GatewayLimits, type TlsIdentity } from "../server.ts";
+import { createGateway, type Gateway, type GatewayLimits } from "../server.ts";
 import { FakeEngine } from "./fake-engine.ts";
 
 /** Real time. */
