@@ -35,7 +35,7 @@ for (const level of [1, 2] as const) {
       // By llmux's own sums it is enough if b leaves.
       stage.outsiderHolds(8.5 * GIB);
       const reply = await stage.client.ask("a");
-      assert.equal(reply.status, 200, reply.error?.message);
+      assert.equal(reply.status, 200, String(reply.error?.message));
       assert.equal(reply.text, first.text);
       const { evicting, code } = await stage.log.until("wake retried", { model: "a" });
       assert.deepEqual([evicting, code], ["c", "out_of_memory"]);
