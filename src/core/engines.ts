@@ -63,14 +63,14 @@ export class Engines {
   constructor(models: readonly ModelSpec[], devices: readonly DeviceSpec[], effects: Effects, nowMs: number) {
     this.devices = new Devices(models, devices);
     this.#effects = effects;
-    const ids = new Set<ModelId>();
+    const islands = new Map<ModelId, Island>();
+    for (const island of islandsOf(models)) for (const { id } of island.models) islands.set(id, island);
     for (const spec of models) {
-      assert(!ids.has(spec.id), `model ${spec.id} is there twice`);
-      ids.add(spec.id);
+      assert(!this.#records.has(spec.id), `model ${spec.id} is there twice`);
       assert(spec.devices.length > 0, `model ${spec.id} has no device`);
-    }
-    for (const island of islandsOf(models)) {
-      for (const spec of island.models) this.#records.set(spec.id, newRecord(spec, island, nowMs));
+      const island = islands.get(spec.id);
+      assert(island !== undefined, `model ${spec.id} is on no island`);
+      this.#records.set(spec.id, newRecord(spec, island, nowMs));
     }
   }
 
@@ -80,6 +80,7 @@ export class Engines {
     return record;
   }
 
+  /** In the order of the models. */
   all(): IterableIterator<ModelRecord> {
     return this.#records.values();
   }

@@ -52,6 +52,15 @@ describe("a snapshot", () => {
     assert.deepEqual(switches, [{ from: ["a"], to: "b", phase: "draining", cause: "requests", startedAtMs: 700 }]);
   });
 
+  it("has the models in the order in which they were given, whatever devices they share", () => {
+    const models = { a: { devices: ["0"] }, b: { devices: ["1"] }, c: { devices: ["0"] }, d: { devices: ["1", "2"] } };
+    const { scheduler } = new SchedulerOnStage({ models });
+    assert.deepEqual(
+      scheduler.snapshot().models.map(({ id }) => id),
+      ["a", "b", "c", "d"],
+    );
+  });
+
   it("shows the phases of a switch, and nothing once it has ended", () => {
     const stage = new SchedulerOnStage(TWO).bringUp("a", 1).request("a", 2).request("b", 3);
     const phases = (): string[] => stage.scheduler.snapshot().switches.map(({ phase }) => phase);
