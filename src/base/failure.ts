@@ -4,6 +4,8 @@
 export type FailureCode =
   | "invalid_request"
   | "body_too_large"
+  /** The disk did not take the body. */
+  | "body_not_kept"
   | "model_not_found"
   | "route_not_found"
   | "method_not_allowed"

@@ -5,16 +5,20 @@ import type { ModelId } from "../core/model.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import { isDying, LAST_WORD_BYTES_MAX, LAST_WORD_STATUS } from "./dying-engine.ts";
 import { isEventStream } from "./event-stream.ts";
+import type { RequestBody } from "./body.ts";
 import { answerHeaders } from "./headers.ts";
+import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS, UsageTail, type TokenCounts } from "./usage-tail.ts";
 
 /** What is sent. */
 export interface EngineRequest {
   readonly model: ModelId;
+  readonly method: string;
   readonly path: string;
   /** Names and values, flat. */
   readonly headers: string[];
-  readonly body: Buffer;
+  /** Null for a request that has none. */
+  readonly body: RequestBody | null;
   readonly requestId: string;
 }
 
@@ -105,9 +109,11 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   send(connection: EngineConnection): void {
-    const { path, headers, body } = this.#request;
+    const { method, path, headers, body } = this.#request;
     this.#connection = connection;
-    connection.dispatcher.dispatch({ origin: connection.origin, path, method: "POST", headers, body }, this);
+    const { dispatcher, origin } = connection;
+    if (body instanceof SpooledBody) dispatcher.dispatch(fromDisk({ origin, path, method, headers }, body), this);
+    else dispatcher.dispatch({ origin, path, method, headers, body }, this);
   }
 
   /** Lets go of the engine now; its connection is closed when this returns. Nothing more is written to the client. */
@@ -215,6 +221,13 @@ export class Attempt implements Dispatcher.DispatchHandler {
       if (!this.#isOver) controller.resume();
     });
   }
+}
+
+function fromDisk(
+  options: Dispatcher.DispatchOptions & { readonly headers: string[] },
+  body: SpooledBody,
+): Dispatcher.DispatchOptions {
+  return { ...options, headers: [...options.headers, "content-length", String(body.length)], body: body.read() };
 }
 
 function isJson(contentType: string | undefined): boolean {

@@ -1,36 +1,129 @@
-/** Reads a request's body whole, within a limit. */
+/** Takes a request's body in, within a limit: in memory while it is small, on disk when it is not. */
 import type { IncomingMessage } from "node:http";
+import { describeError, failure, type Failure } from "../base/failure.ts";
+import type { BodyAsk, BodyForm, BodyScan } from "./body-ask.ts";
+import { SpoolWriter, type SpooledBody, type SpoolOwner } from "./spool-file.ts";
 
-/** Who wants the body. Neither is called when the client breaks off: the response's `close` tells that. */
-export interface BodyReader {
-  onBody(body: Buffer): void;
-  /** More has come than is allowed; what else comes is thrown away. */
-  onBodyTooLarge(): void;
+/** A body, whole. */
+export type RequestBody = Buffer | SpooledBody;
+
+/** Who wants the body. None of these is called when the client breaks off: the response's `close` tells that. */
+export interface BodyOwner {
+  /** The body with what it asks for. One that is on disk must be disposed of by its owner. */
+  onBody(body: RequestBody, ask: BodyAsk | Failure): void;
+  /** The body cannot be taken; what else comes is thrown away. */
+  onBodyRefused(failure: Failure): void;
+}
+
+/** How bodies are taken. */
+export interface BodyLimits {
+  /** A larger one is refused. */
+  readonly bodyBytesMax: number;
+  /** A larger one is written to disk. */
+  readonly memoryBytesMax: number;
+  /** Where. */
+  readonly spoolFolder: string;
 }
 
 /**
  * Node gives the end of a body only when its announced length, or its last chunk, has come, so `onBody` never gets less. A
  * body that stops coming is ended by the server's `requestTimeout`.
  */
-export function readBody(request: IncomingMessage, bodyBytesMax: number, reader: BodyReader): void {
-  let first: Buffer | null = null;
-  let rest: Buffer[] | null = null;
-  let bytes = 0;
-  const onData = (chunk: Buffer): void => {
-    bytes += chunk.length;
-    if (bytes > bodyBytesMax) {
-      request.off("data", onData);
-      request.off("end", onEnd);
-      request.resume();
-      first = rest = null;
-      reader.onBodyTooLarge();
-    } else if (first === null) first = chunk;
-    else if (rest === null) rest = [first, chunk];
-    else rest.push(chunk);
+export class BodyIntake implements SpoolOwner {
+  readonly #request: IncomingMessage;
+  readonly #limits: BodyLimits;
+  readonly #form: BodyForm;
+  readonly #owner: BodyOwner;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #spool: { readonly writer: SpoolWriter; readonly scan: BodyScan } | null = null;
+  #isOver = false;
+
+  constructor(request: IncomingMessage, form: BodyForm, limits: BodyLimits, owner: BodyOwner) {
+    this.#request = request;
+    this.#form = form;
+    this.#limits = limits;
+    this.#owner = owner;
+    request.on("data", this.#onData);
+    request.on("end", this.#onEnd);
+  }
+
+  /** Lets go of what has come. Does nothing when the body has been handed over. */
+  cancel(): void {
+    this.#isOver = true;
+    this.#chunks = [];
+    this.#spool?.writer.cancel();
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#isOver) return;
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#limits.bodyBytesMax) return this.#refuse(bodyTooLarge(this.#limits.bodyBytesMax));
+    if (this.#spool !== null) this.#toDisk(this.#spool, chunk);
+    else {
+      this.#chunks.push(chunk);
+      if (this.#bytes > this.#limits.memoryBytesMax) this.#beginSpool();
+    }
   };
-  const onEnd = (): void => reader.onBody(rest === null ? (first ?? NOTHING) : Buffer.concat(rest, bytes));
-  request.on("data", onData);
-  request.on("end", onEnd);
+
+  readonly #onEnd = (): void => {
+    if (this.#isOver) return;
+    if (this.#spool !== null) return this.#spool.writer.end();
+    const [first] = this.#chunks;
+    const body = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks, this.#bytes);
+    this.#chunks = [];
+    this.#form.read(body, (ask) => this.#handOver(body, ask));
+  };
+
+  #beginSpool(): void {
+    this.#spool = { writer: new SpoolWriter(this.#limits.spoolFolder, this), scan: this.#form.scan() };
+    for (const chunk of this.#chunks) this.#toDisk(this.#spool, chunk);
+    this.#chunks = [];
+  }
+
+  #toDisk({ writer, scan }: { readonly writer: SpoolWriter; readonly scan: BodyScan }, chunk: Buffer): void {
+    scan.push(chunk);
+    writer.write(chunk);
+  }
+
+  onFull(): void {
+    this.#request.pause();
+  }
+
+  onRoom(): void {
+    if (!this.#isOver) this.#request.resume();
+  }
+
+  onSpooled(body: SpooledBody): void {
+    this.#spool?.scan.end((ask) => {
+      if (this.#isOver) body.dispose();
+      else this.#handOver(body, ask);
+    });
+  }
+
+  onSpoolFailed(error: unknown): void {
+    if (!this.#isOver) this.#refuse(failure("body_not_kept", `The body could not be kept: ${describeError(error)}.`));
+  }
+
+  #handOver(body: RequestBody, ask: BodyAsk | Failure): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#owner.onBody(body, ask);
+  }
+
+  #refuse(reason: Failure): void {
+    this.#request.off("data", this.#onData);
+    this.#request.off("end", this.#onEnd);
+    this.cancel();
+    this.#request.resume();
+    this.#owner.onBodyRefused(reason);
+  }
 }
 
-const NOTHING = Buffer.alloc(0);
+/** What to say of a body over the limit. */
+export function bodyTooLarge(bodyBytesMax: number): Failure {
+  return failure(
+    "body_too_large",
+    `The body is larger than ${bodyBytesMax} bytes, which is what llmux takes (max_body_bytes).`,
+  );
+}

@@ -10,6 +10,7 @@ const STATUSES: Readonly<Record<FailureCode, number>> = {
   method_not_allowed: 405,
   client_stalled: 408,
   body_too_large: 413,
+  body_not_kept: 500,
   invalid_api_key: 401,
   model_not_allowed: 403,
   rate_limit_exceeded: 429,

@@ -43,6 +43,7 @@ const ROWS: Readonly<Record<FailureCode, Row>> = {
   // Only the log ever sees it.
   client_stalled: { ...BAD_REQUEST, status: 408 },
   body_too_large: { ...BAD_REQUEST, status: 413, anthropic: "request_too_large" },
+  body_not_kept: { status: 500, openai: "server_error", anthropic: "api_error" },
   queue_timeout: { status: 504, openai: "timeout", anthropic: "timeout_error" },
   // Like a provider's rate limit: the one who asks too often is told so, and clients wait before they ask again.
   queue_full: RATE_LIMIT,

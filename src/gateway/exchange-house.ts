@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { BodyLimits } from "./body.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
@@ -15,7 +16,7 @@ export interface ExchangeHouse extends ListingSource {
   readonly models: Models;
   readonly desk: LeaseDesk;
   readonly clock: Clock;
-  readonly bodyBytesMax: number;
+  readonly bodyLimits: BodyLimits;
   /** How long a request waits to hear that the engine which it could not reach has crashed. */
   readonly crashNoticeMs: number;
   /** How long a client may read nothing of its answer. */

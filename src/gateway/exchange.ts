@@ -7,7 +7,8 @@ import type { Priority } from "../core/model.ts";
 import type { AccessOutcome, AccessRecord } from "../ports/access-record.ts";
 import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
-import { readBody, type BodyReader } from "./body.ts";
+import { BodyIntake, bodyTooLarge, type BodyOwner, type RequestBody } from "./body.ts";
+import type { BodyAsk, BodyForm } from "./body-ask.ts";
 import { breakOff } from "./break-off.ts";
 import { notAllowed, type Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
@@ -16,13 +17,15 @@ import type { ExchangeHouse } from "./exchange-house.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
 import { ownAnswer } from "./listing.ts";
-import { readModelName } from "./model-name.ts";
+import { JSON_FORM } from "./json-ask.ts";
 import type { GatewayModel } from "./models.ts";
+import { isMultipart, multipartForm } from "./multipart-ask.ts";
 import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
 import { Retries, type NextTry } from "./retries.ts";
 import { readPriority } from "./priority.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { dialectOf, findRoute, splitTarget, type Dialect, type Route } from "./routes.ts";
+import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS } from "./usage-tail.ts";
 
 /** How it ended, as far as the gateway and the engine are concerned. */
@@ -56,7 +59,7 @@ const PATH_SHOWN_MAX = 200;
  * The way of a request: body, model, lease, one or more attempts, end. Whatever happens, it ends with the response's
  * `close`, and there everything that is still held is let go: the place in the queue, the engine, the lease.
  */
-export class Exchange implements Applicant, AttemptOwner, BodyReader {
+export class Exchange implements Applicant, AttemptOwner, BodyOwner {
   readonly #house: ExchangeHouse;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
@@ -73,6 +76,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
   /** With the client's query. */
   #enginePath = "";
   #priority: Priority | undefined;
+  #intake: BodyIntake | null = null;
+  #body: RequestBody | null = null;
   #forEngine: EngineRequest | null = null;
   #waiting: Waiting | null = null;
   #grant: Grant | null = null;
@@ -154,31 +159,44 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
     if (typeof priority === "object") return this.#fail(priority);
     this.#priority = this.#guest === null ? priority : this.#guest.weigh(priority);
     const { contentLength, contentEncoding } = this.#headers;
-    const { bodyBytesMax } = this.#house;
-    if (contentLength !== null && contentLength > bodyBytesMax) return this.onBodyTooLarge();
+    const { bodyLimits } = this.#house;
+    const { bodyBytesMax } = bodyLimits;
+    if (contentLength !== null && contentLength > bodyBytesMax) return this.#fail(bodyTooLarge(bodyBytesMax));
     if (contentEncoding !== null && contentEncoding.toLowerCase() !== "identity") {
       return this.#refuse(`A body with content-encoding ${contentEncoding.slice(0, 50)} is not taken: send it plain.`);
     }
     if (this.#expectsContinue) this.#response.writeContinue();
-    readBody(this.#request, bodyBytesMax, this);
+    this.#intake = new BodyIntake(this.#request, this.#bodyForm(), bodyLimits, this);
   }
 
-  onBodyTooLarge(): void {
-    const message = `The body is larger than ${this.#house.bodyBytesMax} bytes, which is what llmux takes (max_body_bytes).`;
-    this.#guard(() => this.#fail(failure("body_too_large", message)));
+  #bodyForm(): BodyForm {
+    const { contentType } = this.#headers;
+    return this.#route?.takesForms === true && isMultipart(contentType) ? multipartForm(contentType) : JSON_FORM;
   }
 
-  onBody(body: Buffer): void {
+  onBodyRefused(reason: Failure): void {
+    this.#guard(() => this.#fail(reason));
+  }
+
+  onBody(body: RequestBody, ask: BodyAsk | Failure): void {
+    this.#body = body;
     this.#guard(() => {
       this.#bytesIn = body.length;
-      const name = this.#headers.modelOverride ?? readModelName(body);
-      if (typeof name !== "string") return this.#fail(name);
-      const model = this.#findModel(name);
+      const model = this.#modelOf(ask);
       if ("code" in model) return this.#fail(model);
       const { forward: headers, requestId } = this.#headers;
-      this.#forEngine = { model: model.id, path: this.#enginePath, headers, body, requestId };
+      const { method = "" } = this.#request;
+      this.#forEngine = { model: model.id, method, path: this.#enginePath, headers, body, requestId };
       this.#ask(this.#forEngine);
     });
+  }
+
+  #modelOf(ask: BodyAsk | Failure): GatewayModel | Failure {
+    const { modelOverride } = this.#headers;
+    if (modelOverride !== null) return this.#findModel(modelOverride);
+    if ("code" in ask) return ask;
+    if (ask.model !== null) return this.#findModel(ask.model);
+    return (this.#guest?.models ?? this.#house.models).unnamed("The body");
   }
 
   #findModel(name: string): GatewayModel | Failure {
@@ -377,6 +395,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyReader {
       this.#attempt?.cancel();
       this.#release(result.outcome === "refused" ? "failed" : result.outcome);
     } finally {
+      this.#intake?.cancel();
+      if (this.#body instanceof SpooledBody) this.#body.dispose();
       if (this.#hasEntered) this.#guest?.leave();
       this.#hasEntered = false;
       this.#house.onEnded(this, this.#accessRecord(result));

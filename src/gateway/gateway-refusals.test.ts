@@ -88,7 +88,11 @@ const BAD_BODIES: readonly (readonly [string, string | Buffer, RegExp])[] = [
   ["an array", '[{"model": "alpha"}]', /must be a JSON object, and it is an array/],
   ["null", "null", /it is null/],
   ["a string", '"alpha"', /it is a string/],
-  ["no model", '{"messages": []}', /has no `model`/],
+  [
+    "no model",
+    '{"messages": []}',
+    /The body must name a model in `model`, and names none. There are: `alpha`, `org\/beta`\./,
+  ],
   ["an empty model", '{"model": ""}', /`model` is empty/],
   ["a model that is a number", '{"model": 7}', /must be a string, and it is a number/],
   ["a model that is null", '{"model": null}', /must be a string, and it is null/],

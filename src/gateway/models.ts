@@ -32,15 +32,25 @@ export class Models {
     return this.#byName.get(name) ?? null;
   }
 
+  /** The model of a request that names none: the only one there is, or what to tell the client. */
+  unnamed(where: string): GatewayModel | Failure {
+    const [only] = this.all;
+    if (only !== undefined && this.all.length === 1) return only;
+    return failure("invalid_request", `${where} must name a model in \`model\`, and names none. ${this.#list()}`);
+  }
+
   /** What to tell a client that asked for a model that is not there. */
   notFound(name: string): Failure {
     const shown = name.length > NAME_LENGTH_MAX ? `${name.slice(0, NAME_LENGTH_MAX)}…` : name;
     const near = suggest(name, this.#byName.keys());
     const hint = near === undefined ? "" : ` Did you mean ${quote(near)}?`;
+    return failure("model_not_found", `The model ${quote(shown)} does not exist.${hint} ${this.#list()}`);
+  }
+
+  #list(): string {
     const ids = this.all.slice(0, NAMED_MAX).map(({ id }) => quote(id));
     const more = this.all.length > NAMED_MAX ? ` and ${this.all.length - NAMED_MAX} more` : "";
-    const message = `The model ${quote(shown)} does not exist.${hint} There are: ${ids.join(", ")}${more}.`;
-    return failure("model_not_found", message);
+    return `There are: ${ids.join(", ")}${more}.`;
   }
 }
 

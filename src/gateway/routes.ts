@@ -13,6 +13,8 @@ export interface Route {
   readonly methods: readonly string[];
   readonly answerer: Answerer;
   readonly dialect: Dialect;
+  /** Whether its body may be a multipart form; else it is JSON. */
+  readonly takesForms?: true;
 }
 
 /** What an id follows in the path of a single model. */
@@ -36,6 +38,13 @@ const ROUTES: readonly Route[] = [
   proxied("/rerank"),
   proxied("/v1/rerank"),
   proxied("/v2/rerank"),
+  form("/v1/audio/transcriptions"),
+  form("/v1/audio/translations"),
+  proxied("/v1/audio/speech"),
+  proxied("/v1/images/generations"),
+  form("/v1/images/edits"),
+  proxied("/infill"),
+  proxied("/completion"),
   { path: "/v1/models", methods: ["GET", "HEAD"], answerer: "model list", dialect: "openai" },
   { path: "/health", methods: ["GET", "HEAD"], answerer: "health", dialect: "openai" },
   { path: "/", methods: ["GET", "HEAD"], answerer: "about", dialect: "openai" },
@@ -73,4 +82,8 @@ export function dialectOf(path: string): Dialect {
 
 function proxied(path: string, dialect: Dialect = "openai"): Route {
   return { path, methods: ["POST"], answerer: "engine", dialect };
+}
+
+function form(path: string): Route {
+  return { ...proxied(path), takesForms: true };
 }

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import type { Duplex } from "node:stream";
 import { describeError } from "../base/failure.ts";
 import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
@@ -27,6 +28,8 @@ export interface GatewayOptions {
   readonly snapshot: () => Snapshot;
   /** A larger request body is refused with 413. */
   readonly bodyBytesMax: number;
+  /** Where large request bodies are written to; the system's folder for temporary files unless given. */
+  readonly spoolFolder?: string;
   /** Called once for each request, when it is over. */
   readonly onAccess: (record: AccessRecord) => void;
   /** Something is wrong with llmux itself; the request has been answered with 500, and the gateway goes on. */
@@ -37,12 +40,14 @@ export interface GatewayOptions {
   readonly tls?: () => TlsIdentity;
 }
 
-/** How many clients there may be, and how long they may take, in ms. */
+/** How many clients there may be, how long they may take, in ms, and what is kept of them in memory. */
 export interface GatewayLimits {
   /** Connections above this are told 503. */
   readonly connectionsMax: number;
   /** All headers of a request together; then 431. */
   readonly headerBytesMax: number;
+  /** A larger request body is kept on disk. */
+  readonly memoryBytesMax: number;
   /** From the first byte of a request to the end of its headers; then 408. */
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the end of its body; then 408. It does not limit the answer. */
@@ -61,6 +66,8 @@ const DEFAULT_LIMITS: GatewayLimits = {
   // A waiting request costs some KB, so this many cost little; each one that is served needs a second file descriptor.
   connectionsMax: 16_384,
   headerBytesMax: 16_384,
+  // A conversation of 200,000 tokens still fits; pictures and sounds do not, and they may wait long for their model.
+  memoryBytesMax: 1024 * 1024,
   // Headers come in one packet or two; half a minute forgives a bad network and costs a slow attacker his sockets.
   headersTimeoutMs: 30_000,
   // 32 MB, a large conversation with pictures, in five minutes is 0.9 Mbit/s: slower uplinks are hardly ones to keep.
@@ -119,7 +126,11 @@ class HttpGateway implements Gateway {
       desk: options.desk,
       clock,
       snapshot: options.snapshot,
-      bodyBytesMax: options.bodyBytesMax,
+      bodyLimits: {
+        bodyBytesMax: options.bodyBytesMax,
+        memoryBytesMax: limits.memoryBytesMax,
+        spoolFolder: options.spoolFolder ?? tmpdir(),
+      },
       crashNoticeMs: limits.crashNoticeMs,
       stallTimeoutMs: limits.stallTimeoutMs,
       createdAtEpochS: Math.floor(clock.epochMs() / 1_000),

@@ -31,6 +31,7 @@ export interface StageOptions {
   readonly drainTimeoutMs?: number | null;
   readonly minActiveMs?: number;
   readonly bodyBytesMax?: number;
+  readonly spoolFolder?: string;
   readonly limits?: Partial<GatewayLimits>;
   readonly apiKeys?: readonly ApiKey[];
   readonly tls?: () => TlsIdentity;
@@ -83,6 +84,7 @@ export class Stage {
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       snapshot: () => this.scheduler.snapshot(),
       bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
+      ...(options.spoolFolder === undefined ? {} : { spoolFolder: options.spoolFolder }),
       onAccess: (record) => this.access.push(record),
       onBug: (error) => this.bugs.push(error),
       limits: options.limits ?? {},

@@ -1,9 +1,17 @@
-/** Which model a request is for, read from its JSON body. */
+/** What a JSON body asks for: its model, and whether it wants a stream. */
 import { isUtf8 } from "node:buffer";
 import { failure, type Failure } from "../base/failure.ts";
+import type { BodyAsk, BodyForm } from "./body-ask.ts";
+import { JsonScan } from "./json-scan.ts";
 
-/** Returns the body's `model`, or why there is none. */
-export function readModelName(body: Buffer): string | Failure {
+/** Bodies that are JSON objects. */
+export const JSON_FORM: BodyForm = {
+  read: (body, done) => done(readJsonAsk(body)),
+  scan: () => new JsonScan(),
+};
+
+/** Returns what the body asks for, or why it cannot be read. */
+export function readJsonAsk(body: Buffer): BodyAsk | Failure {
   if (body.length === 0) return invalid("The body is empty; it must be a JSON object with a `model`.");
   if (!isUtf8(body)) return invalid("The body is not valid UTF-8.");
   const text = body.toString("utf8");
@@ -16,12 +24,13 @@ export function readModelName(body: Buffer): string | Failure {
   if (typeof document !== "object" || document === null || Array.isArray(document)) {
     return invalid(`The body must be a JSON object, and it is ${describe(document)}.`);
   }
+  const wantsStream = Object.hasOwn(document, "stream") && Reflect.get(document, "stream") === true;
   const model: unknown = Object.hasOwn(document, "model") ? Reflect.get(document, "model") : undefined;
-  if (model === undefined) return invalid("The body has no `model`.");
+  if (model === undefined) return { model: null, wantsStream };
   if (typeof model !== "string") return invalid(`\`model\` must be a string, and it is ${describe(model)}.`);
   if (model === "") return invalid("`model` is empty.");
   if (isGivenTwice(text)) return invalid("`model` is given more than once.");
-  return model;
+  return { model, wantsStream };
 }
 
 /**

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { readModelName } from "./model-name.ts";
+import type { Failure } from "../base/failure.ts";
+import { readJsonAsk } from "./json-ask.ts";
 
-const read = (text: string): ReturnType<typeof readModelName> => readModelName(Buffer.from(text));
+function read(text: string): string | null | Failure {
+  const ask = readJsonAsk(Buffer.from(text));
+  return "code" in ask ? ask : ask.model;
+}
 
 /** A letter, or one of its escapes. */
 function letter(character: string): fc.Arbitrary<string> {
@@ -34,7 +38,7 @@ test("A second `model` at the top is refused in every spelling, and whatever sta
     fc.property(key, key, space, fc.jsonValue(), (first, second, blank, between) => {
       const text = `{${first}${blank}:"a",${blank}"x":${JSON.stringify(between)},${second}${blank}:"b"}`;
       const answer = read(text);
-      assert.ok(typeof answer !== "string", text);
+      assert.ok(typeof answer === "object" && answer !== null, text);
       assert.match(answer.message, /more than once/);
     }),
   );
@@ -62,7 +66,7 @@ test("A body of a megabyte of quotes and backslashes is read in no time worth no
 test("Nothing of the body is repeated in an error about it", () => {
   for (const text of ["{secret", '{"model": secret}', "secret", '{"model": "a" secret}', '{"secret": "']) {
     const answer = read(text);
-    assert.ok(typeof answer !== "string");
+    assert.ok(typeof answer === "object" && answer !== null);
     assert.doesNotMatch(answer.message, /secret/);
   }
 });
@@ -70,8 +74,20 @@ test("Nothing of the body is repeated in an error about it", () => {
 test("Any bytes at all give a model or a failure, and never an exception", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-      const answer = readModelName(Buffer.from(bytes));
-      assert.ok(typeof answer === "string" || answer.code === "invalid_request");
+      const answer = readJsonAsk(Buffer.from(bytes));
+      assert.ok(!("code" in answer) || answer.code === "invalid_request");
     }),
   );
+});
+
+test("Only a `stream` that is true, and at the top, asks for a stream", () => {
+  for (const [text, wantsStream] of [
+    ['{"stream":true}', true],
+    ['{"stream":false,"x":{"stream":true}}', false],
+    ['{"stream":"true"}', false],
+    ['{"stream":1}', false],
+    ["{}", false],
+  ] as const) {
+    assert.deepEqual(readJsonAsk(Buffer.from(text)), { model: null, wantsStream });
+  }
 });

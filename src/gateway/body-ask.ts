@@ -1,0 +1,33 @@
+/** What the gateway wants to know from a request's body, in whatever form it comes. */
+import type { Failure } from "../base/failure.ts";
+
+/** What a body asks for. */
+export interface BodyAsk {
+  /** The name of the model as the client wrote it; null where the body names none. */
+  readonly model: string | null;
+  /** Whether the answer is wanted as an event stream. */
+  readonly wantsStream: boolean;
+}
+
+/** Reads a body as it comes, without keeping it. */
+export interface BodyScan {
+  push(chunk: Buffer): void;
+  /** The body is over. `done` is called once, perhaps before this returns. */
+  end(done: (ask: BodyAsk | Failure) => void): void;
+}
+
+/** One form that bodies have. */
+export interface BodyForm {
+  /** Reads a body that is in memory. */
+  read(body: Buffer, done: (ask: BodyAsk | Failure) => void): void;
+  /** Reads one that is too large for that. */
+  scan(): BodyScan;
+}
+
+/** Tells nothing. */
+export const NO_ASK: BodyAsk = { model: null, wantsStream: false };
+
+const NO_SCAN: BodyScan = { push: () => {}, end: (done) => done(NO_ASK) };
+
+/** A body that nobody looks into. */
+export const OPAQUE_FORM: BodyForm = { read: (_body, done) => done(NO_ASK), scan: () => NO_SCAN };
