@@ -46,6 +46,35 @@ scenario(
 );
 
 scenario(
+  "by default, under bounded wait, a busy model and one that is asked now and then are both served, and neither for nothing",
+  {
+    // Nothing is said of the policy itself.
+    policy: { policy_type: undefined, min_active_secs: undefined, target_wait_secs: 1, max_wait_secs: 3 },
+    models: { a: { mock: { itl_ms: 10 } }, b: {} },
+    costs: { a: { startMs: 500, wakeMs: 50 }, b: { startMs: 500, wakeMs: 50 } },
+  },
+  async ({ client, log }) => {
+    const over = new AbortController();
+    const steady = async (): Promise<void> => {
+      while (!over.signal.aborted) assert.equal((await client.ask("a")).status, 200);
+    };
+    const clients = Promise.allSettled([1, 2, 3, 4].map(steady));
+    await log.until("model awake", { model: "a" });
+    for (let round = 1; round <= 3; round += 1) {
+      const reply = await client.ask("b");
+      assert.equal(reply.status, 200);
+      // The bound, and the drain and the switches of less than a second each that come on top of it.
+      assert.ok(reply.tookMs < 8_000, `it waited ${reply.tookMs} ms`);
+    }
+    over.abort();
+    for (const { status } of await clients) assert.equal(status, "fulfilled");
+    // Each visit is a whole one: between two of them a has served more than those who waited when it came.
+    assert.ok(log.all("lease released", { model: "a", outcome: "served" }).length > 12);
+    assert.equal(log.all("switch ended", { to: "b" }).length, 3);
+  },
+);
+
+scenario(
   "a model serves at least min_active_secs, new requests included, before it has to leave",
   {
     policy: { min_active_secs: 1 },
