@@ -112,7 +112,7 @@ describe("the command line", () => {
     equal(help.code, 0);
     equal(help.stderr, "");
     match(help.stdout, /Exit codes:/);
-    for (const name of ["serve", "check", "ps", "logs", "sleep", "stop", "simulate", "schema"]) {
+    for (const name of ["serve", "check", "ps", "explain", "logs", "sleep", "stop", "simulate", "schema"]) {
       match(help.stdout, new RegExp(`^ {2}${name} `, "m"));
       const { code, stdout, stderr } = await llmux(name, "--help");
       deepEqual([code, stderr], [0, ""]);
@@ -234,6 +234,32 @@ describe("llmux ps", () => {
     equal(await ended, 130);
     const [first = ""] = output.stdout.split("\n");
     deepEqual(JSON.parse(first), status);
+  });
+});
+
+describe("llmux explain", () => {
+  it("tells everything, or what concerns one model, with as many switches as asked for", async () => {
+    queries.length = 0;
+    const { code, stdout, stderr } = await llmux("explain", "--config", config);
+    deepEqual([code, stderr], [0, ""]);
+    match(stdout, /^Awake:\n {2}gemma for 12s, 0 in flight\n.*\n\nNobody waits for another model\.\n\nSwitches, /);
+    equal((await llmux("explain", "gpt", "-n", "20", "--state-dir", stateDir)).code, 0);
+    deepEqual(queries, [
+      { model: null, last: 5 },
+      { model: "qwen", last: 20 },
+    ]);
+  });
+
+  it("tells the same as JSON", async () => {
+    const { code, stdout } = await llmux("explain", "--json", "--config", config);
+    equal(code, 0);
+    deepEqual(JSON.parse(stdout), explanation);
+  });
+
+  it("ends with 1 when there is no such model, and with 3 when no llmux runs", async () => {
+    const unknown = await llmux("explain", "llama", "--config", config);
+    deepEqual([unknown.code, unknown.stderr], [1, "llmux: no model llama; there are qwen\n"]);
+    equal((await llmux("explain", "--state-dir", join(folder, "nowhere"))).code, 3);
   });
 });
 

@@ -1,9 +1,10 @@
 /** The command line: every command with its options and its help. What a command does is in a file of its own. */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
+import type { ExplainOptions } from "./explain.ts";
 import type { ExitCode } from "./exit-codes.ts";
 import { EXIT_CODES_HELP } from "./exit-codes.ts";
+import { lineCount, port, seconds, shareOf, sleepLevels, wholeNumber } from "./option-values.ts";
 import type { Shell } from "./shell.ts";
-import type { SleepLevel } from "../core/sleep-level.ts";
 import { VERSION } from "../version.ts";
 import type { SimulateOptions } from "./simulate.ts";
 import type { ValidateOptions } from "./validate.ts";
@@ -12,6 +13,8 @@ import { configFile, DEFAULT_CONFIG_FILES, DEFAULT_STATE_DIR, type WhichOptions 
 const [CONFIG_HERE, CONFIG_HOME] = DEFAULT_CONFIG_FILES;
 
 const LOG_LINES_DEFAULT = 200;
+
+const SWITCHES_DEFAULT = 5;
 
 const SLO_DEFAULT_S = 30;
 
@@ -46,6 +49,7 @@ ${EXIT_CODES_HELP}`,
   addServe(program, shell, onDone);
   addCheck(program, shell, onDone);
   addPs(program, shell, onDone);
+  addExplain(program, shell, onDone);
   addLogs(program, shell, onDone);
   addOperate(program, shell, onDone);
   addValidate(program, shell, onDone);
@@ -129,6 +133,31 @@ Examples:
     .action(async (options: WhichOptions & { readonly json?: boolean; readonly watch?: boolean }) => {
       const { ps } = await import("./ps.ts");
       onDone(await ps(options, shell));
+    });
+}
+
+function addExplain(program: Command, shell: Shell, onDone: OnDone): void {
+  const command = program
+    .command("explain")
+    .description("Say why these models are awake and not others: what keeps those who wait, and why it last switched.")
+    .argument("[MODEL]", "name or alias of a model: only what concerns it")
+    .option("--json", "as JSON; durations in seconds")
+    .option("-n, --last <COUNT>", "how many of the last switches", wholeNumber, SWITCHES_DEFAULT);
+  addWhich(command)
+    .addHelpText(
+      "after",
+      `
+Of each model that waits it says what the policy weighs (how much waits, what the switch costs, how long its visit lasts), and what
+keeps it. Of each switch it says why, and how the others looked that could have come instead. The last 200 switches are kept.
+
+Examples:
+  llmux explain
+  llmux explain qwen-14b -n 20
+  llmux explain --json | jq '.switches[-1].because'`,
+    )
+    .action(async (model: string | undefined, options: ExplainOptions) => {
+      const { explain } = await import("./explain.ts");
+      onDone(await explain(model ?? null, options, shell));
     });
 }
 
@@ -266,43 +295,4 @@ function addWhich(command: Command): Command {
     .addOption(
       new Option("--state-dir <DIR>", `its state folder, if it is not the configuration's or ${DEFAULT_STATE_DIR}`),
     );
-}
-
-function sleepLevels(text: string): SleepLevel[] {
-  return text.split(",").map((part) => {
-    const level = Number(part);
-    if (level !== 1 && level !== 2 && level !== 3) {
-      throw new InvalidArgumentError(`Expected 1, 2 or 3, or several of them with commas between, found "${part}".`);
-    }
-    return level;
-  });
-}
-
-function port(text: string): number {
-  const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > 65_535) throw new InvalidArgumentError("Expected a port between 1 and 65535.");
-  return value;
-}
-
-function seconds(text: string): number {
-  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError("Expected a number of seconds, without a unit.");
-  return Number(text);
-}
-
-function shareOf(text: string): number {
-  const [, digits = "", percent] = /^(\d+(?:\.\d+)?)(%)?$/.exec(text) ?? [];
-  const value = digits === "" ? 0 : Number(digits) / (percent === undefined ? 1 : 100);
-  if (value <= 0 || value > 1)
-    throw new InvalidArgumentError("Expected a share such as 0.3 or 30%, more than 0, at most 1.");
-  return value;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("Expected a whole number.");
-  return Number(text);
-}
-
-function lineCount(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("Expected a number of lines: 0 or more, without a unit.");
-  return Number(text);
 }

@@ -64,7 +64,7 @@ describe("why a model is where it is", () => {
     equal(on.explained("a").why, "not started yet: nobody has asked for it");
     on.request("a", 1);
     equal(on.explained("a").why, "being brought up: nobody has to leave for it");
-    equal(on.explained("a").kept_by, "it is on its way: its engine is starting");
+    equal(on.explained("a").kept_by, "the switch to it is under way: its engine is starting");
     on.pass(1_000).awake("a").pass(500);
     const { why, state, for_s, since, in_flight, kept_by } = on.explained("a");
     equal(why, "brought up: nobody has to leave for it");
@@ -76,10 +76,10 @@ describe("why a model is where it is", () => {
     on.request("a", 1).awake("a").pass(60_000).request("b", 2).pass(30_000);
     equal(on.explained("a").state, "draining");
     equal(on.explained("a").why, "has to leave to make room for b when what runs on it has ended (1 in flight)");
-    equal(on.explained("b").kept_by, "it is on its way: requests that run must end before (1 of a)");
+    equal(on.explained("b").kept_by, "the switch to it is under way: requests that run must end before (1 of a)");
     on.release(1);
     equal(on.explained("a").why, "being put to sleep to make room for b");
-    equal(on.explained("b").kept_by, "it is on its way: a is falling asleep");
+    equal(on.explained("b").kept_by, "the switch to it is under way: a is falling asleep");
     on.asleep("a");
     equal(on.explained("a").why, "put to sleep to make room for b");
   });

@@ -37,6 +37,12 @@ describe("why a model sleeps as it does", () => {
     equal(asleepAt(1, { kind: "room", for: toB }, 3), "put to sleep to make room for b; 3 requests stand still in it");
   });
 
+  it("does not take a wake that is tried again for a sleep", () => {
+    const model = modelSnapshot("b", { state: { kind: "asleep", level: 1 } });
+    equal(whyThere(model, { came: toB, left: null }), "its wake is tried again with more room");
+    equal(whyThere(model, { came: null, left: null }), "asleep from the beginning");
+  });
+
   it("names the one that came in the end when the switch was redirected", () => {
     equal(asleepAt(1, { kind: "room", for: { ...toB, before: "b", to: "c" } }), "put to sleep to make room for c");
   });

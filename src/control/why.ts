@@ -17,7 +17,7 @@ export function whyThere(model: ModelSnapshot, { came, left }: ModelStory): stri
     case "falling asleep":
       return `being put to sleep${reason(left)}`;
     case "asleep": {
-      if (left === null) return "asleep from the beginning";
+      if (left === null) return came === null ? "asleep from the beginning" : "its wake is tried again with more room";
       // Deeper than the configuration wants it only where there is no room on the host.
       const isDeeper = state.level > sleepLevel && left.kind !== "operator";
       const depth = isDeeper
@@ -65,17 +65,17 @@ export function whatKeeps(model: ModelSnapshot, change: SwitchSnapshot | null, {
       const running = victims
         .filter((victim) => victim.inFlight > 0)
         .map((victim) => `${victim.inFlight} of ${victim.id}`);
-      return `it is on its way: requests that run must end before (${running.join(", ")})`;
+      return `the switch to it is under way: requests that run must end before (${running.join(", ")})`;
     }
     case "evicting": {
       const going = victims.filter(
         ({ state: { kind } }) => kind !== "asleep" && kind !== "stopped" && kind !== "failed",
       );
       const what = going.map((victim) => `${victim.id} is ${victim.state.kind}`).join(", ");
-      return `it is on its way${what === "" ? "" : `: ${what}`}`;
+      return `the switch to it is under way${what === "" ? "" : `: ${what}`}`;
     }
     case "waking":
-      return `it is on its way: its engine is ${state.kind}`;
+      return `the switch to it is under way: its engine is ${state.kind}`;
   }
   return change.phase satisfies never;
 }
