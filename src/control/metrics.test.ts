@@ -3,14 +3,19 @@ import { describe, it } from "node:test";
 import { failure } from "../base/failure.ts";
 import type { EngineState, EngineStateKind } from "../core/engine-state.ts";
 import type { JournalEvent } from "../core/journal.ts";
+import { boundedWait } from "../core/policies/bounded-wait.ts";
 import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
+import { SchedulerOnStage } from "../core/testing/scheduler-on-stage.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import { Metrics } from "./metrics.ts";
 import { modelSnapshot } from "./testing/model-snapshot.ts";
 
 const broken = failure("wake_failed", "out of memory");
 
-function metricsFor(models: readonly ModelSnapshot[] = [modelSnapshot("a"), modelSnapshot("b")]) {
+function metricsFor(
+  models: readonly ModelSnapshot[] = [modelSnapshot("a"), modelSnapshot("b")],
+  extra: Partial<Snapshot> = {},
+) {
   const snapshot: Snapshot = {
     atMs: 0,
     phase: "running",
@@ -18,6 +23,7 @@ function metricsFor(models: readonly ModelSnapshot[] = [modelSnapshot("a"), mode
     switches: [],
     devices: [],
     hostMemory: { budgetBytes: null, usedBytes: 0 },
+    ...extra,
   };
   const metrics = new Metrics({
     models: models.map(({ id }) => id),
@@ -108,6 +114,44 @@ describe("metrics of switches", () => {
   });
 });
 
+describe("metrics of switches that do not go straight", () => {
+  it("count a switch under the model that came, and that it was redirected", async () => {
+    const { metrics, samples } = metricsFor();
+    const policy = boundedWait({ targetWaitMs: 25_000, maxWaitMs: 120_000 });
+    const stage = new SchedulerOnStage({ models: { a: {}, b: {}, c: {} }, policy });
+    stage.request("a", 1).awake("a").pass(60_000);
+    // b begins; while a is drained, ten come for c.
+    stage.request("b", 2).pass(30_000);
+    stage
+      .request("c", 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
+      .pass(1_000)
+      .release(1)
+      .asleep("a")
+      .pass(2_000)
+      .awake("c");
+    for (const entry of stage.journal) metrics.record(entry);
+    deepEqual(await samples("llmux_switches_redirected_total"), ["llmux_switches_redirected_total 1"]);
+    deepEqual(await samples("llmux_switch_total"), [
+      'llmux_switch_total{from="idle",to="a",result="success"} 1',
+      'llmux_switch_total{from="a",to="c",result="success"} 1',
+    ]);
+    const drains = await samples("llmux_switch_drain_duration_seconds_count");
+    deepEqual(drains, ['llmux_switch_drain_duration_seconds_count{from="a",to="c"} 1']);
+  });
+
+  it("count a wake that is tried again, from zero, and the switch under all who left for it", async () => {
+    const { record, samples } = metricsFor();
+    const reason = failure("out_of_memory", "2 GiB are missing");
+    record({ kind: "wake retried", model: "b", evicting: "x", failure: reason });
+    record({ kind: "switch ended", from: ["x", "a"], to: "b", durationMs: 2500, costAverageMs: 1250 });
+    deepEqual(await samples("llmux_wakes_retried_total"), [
+      'llmux_wakes_retried_total{model="a"} 0',
+      'llmux_wakes_retried_total{model="b"} 1',
+    ]);
+    deepEqual(await samples("llmux_switch_total"), ['llmux_switch_total{from="a+x",to="b",result="success"} 1']);
+  });
+});
+
 describe("metrics of models", () => {
   it("measure how long a model was awake, up to the drain that ended it", async () => {
     const { move, samples } = metricsFor();
@@ -158,6 +202,25 @@ describe("metrics of models", () => {
     );
   });
 
+  it("tell the bound on waiting, what stands still and what a model needs, where there is such a thing", async () => {
+    const memory = { needBytes: 6_000, residueBytes: 1_000, hostBytes: null };
+    const { samples } = metricsFor([modelSnapshot("a", { boundMs: 34_500, suspended: 2, memory }), modelSnapshot("b")]);
+    deepEqual(await samples("llmux_wait_bound_seconds"), ['llmux_wait_bound_seconds{model="a"} 34.5']);
+    deepEqual(await samples("llmux_model_memory_bytes"), ['llmux_model_memory_bytes{model="a"} 6000']);
+    deepEqual(await samples("llmux_requests_suspended"), [
+      'llmux_requests_suspended{model="a"} 2',
+      'llmux_requests_suspended{model="b"} 0',
+    ]);
+  });
+
+  it("forget a bound that there is no more", async () => {
+    const models = [modelSnapshot("a", { boundMs: 34_500 })];
+    const { samples } = metricsFor(models);
+    equal((await samples("llmux_wait_bound_seconds")).length, 1);
+    models[0] = modelSnapshot("a");
+    deepEqual(await samples("llmux_wait_bound_seconds"), []);
+  });
+
   it("count crashes from zero, so that the first one is seen as a rise", async () => {
     const { record, samples } = metricsFor();
     record({ kind: "engine crashed", model: "b", during: "awake", failure: failure("engine_crashed", "exit code 1") });
@@ -165,6 +228,32 @@ describe("metrics of models", () => {
       'llmux_engine_crashes_total{model="a"} 0',
       'llmux_engine_crashes_total{model="b"} 1',
     ]);
+  });
+});
+
+describe("metrics of memory", () => {
+  it("tell what engines may use of each GPU and what they do use", async () => {
+    const { samples } = metricsFor([], {
+      devices: [
+        { id: "0", memoryBytes: 80_000, usedBytes: 60_000 },
+        { id: "1", memoryBytes: null, usedBytes: 500 },
+      ],
+    });
+    deepEqual(await samples("llmux_gpu_memory"), [
+      'llmux_gpu_memory_bytes{gpu="0"} 80000',
+      'llmux_gpu_memory_used_bytes{gpu="0"} 60000',
+      'llmux_gpu_memory_used_bytes{gpu="1"} 500',
+    ]);
+  });
+
+  it("tell the same of the host, for those who sleep at level 1", async () => {
+    const limited = metricsFor([], { hostMemory: { budgetBytes: 64_000, usedBytes: 12_000 } });
+    deepEqual(await limited.samples("llmux_host_memory"), [
+      "llmux_host_memory_for_sleep_bytes 64000",
+      "llmux_host_memory_for_sleep_used_bytes 12000",
+    ]);
+    const unlimited = metricsFor([], { hostMemory: { budgetBytes: null, usedBytes: 12_000 } });
+    deepEqual(await unlimited.samples("llmux_host_memory"), ["llmux_host_memory_for_sleep_used_bytes 12000"]);
   });
 });
 
@@ -202,8 +291,19 @@ describe("metrics of requests", () => {
       'llmux_request_queue_wait_seconds_sum{model="a"} 3',
       'llmux_request_queue_wait_seconds_count{model="a"} 2',
     ]);
+    const tooLong = failure("wait_too_long", "it would wait for 90 s");
+    record({
+      kind: "request refused",
+      model: "a",
+      waiter: 4,
+      waitedMs: 0,
+      failure: failure("queue_full", "2000 wait"),
+    });
+    record({ kind: "request refused", model: "a", waiter: 5, waitedMs: 0, failure: tooLong });
     deepEqual(await samples("llmux_requests_refused_total"), [
       'llmux_requests_refused_total{model="a",reason="wake_failed"} 1',
+      'llmux_requests_refused_total{model="a",reason="queue_full"} 1',
+      'llmux_requests_refused_total{model="a",reason="wait_too_long"} 1',
     ]);
   });
 });
@@ -224,6 +324,9 @@ describe("the page", () => {
       llmux_model_in_flight: "gauge",
       llmux_requests_total: "counter",
       llmux_request_duration_seconds: "histogram",
+      llmux_wait_bound_seconds: "gauge",
+      llmux_gpu_memory_bytes: "gauge",
+      llmux_wakes_retried_total: "counter",
     };
     for (const [name, type] of Object.entries(types)) match(body, new RegExp(`^# TYPE ${name} ${type}$`, "m"));
     match(body, /^llmux_build_info\{version="1\.2\.3",node="v\d+/m);

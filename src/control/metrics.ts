@@ -1,12 +1,12 @@
 /** The Prometheus metrics: counted from the journal and the gateway's access records, gauges read from a snapshot. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineStateKind } from "../core/engine-state.ts";
 import type { JournalEntry } from "../core/journal.ts";
 import type { ModelId } from "../core/model.ts";
-import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
+import type { Snapshot } from "../core/snapshot.ts";
 import { fromLabel } from "../core/switch.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import { ActiveTimes } from "./active-times.ts";
+import { SnapshotGauges } from "./snapshot-gauges.ts";
 
 /** What the metrics are made from. */
 export interface MetricsOptions {
@@ -40,19 +40,6 @@ const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 /** From a thrashing switch to a day, in s. */
 const ACTIVE_BUCKETS = [1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400];
 
-/** Every state, so that each has its series from the first scrape on. */
-const STATES: Readonly<Record<EngineStateKind, true>> = {
-  stopped: true,
-  starting: true,
-  awake: true,
-  draining: true,
-  "falling asleep": true,
-  asleep: true,
-  waking: true,
-  stopping: true,
-  failed: true,
-};
-
 /** One registry; give it every entry of the journal and every access record. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -60,12 +47,19 @@ export class Metrics {
   readonly #fromLabels = new Set<string>();
   readonly #activeTimes = new ActiveTimes();
   readonly #instruments;
+  readonly #gauges: SnapshotGauges;
+  readonly #snapshot: () => Snapshot;
 
   constructor(options: MetricsOptions) {
     this.#models = new Set(options.models);
     this.#instruments = instruments(this.#registry);
-    gauges(this.#registry, options.snapshot);
-    for (const model of options.models) this.#instruments.crashes.inc({ model }, 0);
+    this.#gauges = new SnapshotGauges(this.#registry);
+    this.#snapshot = options.snapshot;
+    // From zero, so that the first one is seen as a rise.
+    for (const model of options.models) {
+      this.#instruments.crashes.inc({ model }, 0);
+      this.#instruments.retriedWakes.inc({ model }, 0);
+    }
     const info = new Gauge({
       name: "llmux_build_info",
       help: "Version of llmux and of the Node.js it runs on; always 1.",
@@ -109,6 +103,12 @@ export class Metrics {
       case "switch cancelled":
         to.switches.inc({ ...this.#sides(entry), result: "cancelled" });
         return;
+      case "switch redirected":
+        to.redirected.inc();
+        return;
+      case "wake retried":
+        to.retriedWakes.inc({ model: entry.model });
+        return;
       case "engine crashed":
         to.crashes.inc({ model: entry.model });
         return;
@@ -117,8 +117,6 @@ export class Metrics {
       case "lease released":
       case "lease revoked":
       case "switch started":
-      case "switch redirected":
-      case "wake retried":
       case "requests suspended":
       case "memory differs":
       case "sleep failed":
@@ -139,6 +137,7 @@ export class Metrics {
 
   /** The text that Prometheus reads. */
   async page(): Promise<MetricsPage> {
+    this.#gauges.show(this.#snapshot());
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
@@ -211,31 +210,16 @@ function instruments(registry: Registry) {
       request,
       REQUEST_BUCKETS,
     ),
+    redirected: new Counter({
+      name: "llmux_switches_redirected_total",
+      help: "Switches after whose drain another model was woken than the one for which they began.",
+      registers,
+    }),
+    retriedWakes: counter(
+      "llmux_wakes_retried_total",
+      "Wakes and starts that found too little GPU memory and were tried again when one more model had made room.",
+      model,
+    ),
     crashes: counter("llmux_engine_crashes_total", "Engines that ended without being asked to.", model),
   };
-}
-
-/** What is true at the moment of the scrape. */
-function gauges(registry: Registry, snapshot: () => Snapshot): void {
-  const perModel = (name: string, help: string, valueOf: (model: ModelSnapshot) => number): void => {
-    const gauge = new Gauge({ name, help, labelNames: ["model"], registers: [], collect });
-    function collect(): void {
-      for (const model of snapshot().models) gauge.set({ model: model.id }, valueOf(model));
-    }
-    registry.registerMetric(gauge);
-  };
-  perModel("llmux_request_queue_depth", "Requests that wait for their model.", ({ waiting }) => waiting);
-  perModel("llmux_model_in_flight", "Requests in progress.", ({ inFlight }) => inFlight);
-  const states = new Gauge({
-    name: "llmux_engine_state",
-    help: "1 for the state an engine is in, 0 for the others.",
-    labelNames: ["model", "state"],
-    registers: [],
-    collect() {
-      for (const { id, state } of snapshot().models) {
-        for (const name of Object.keys(STATES)) this.set({ model: id, state: name }, name === state.kind ? 1 : 0);
-      }
-    },
-  });
-  registry.registerMetric(states);
 }
