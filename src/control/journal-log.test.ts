@@ -64,6 +64,29 @@ describe("the journal in the log", () => {
     });
   });
 
+  it("says that another model comes than the one for which a switch began", () => {
+    deepEqual(event({ kind: "switch redirected", from: ["a"], before: "b", to: "c" }), {
+      level: "info",
+      event: "switch redirected",
+      fields: { from: "a", to: "c", before: "b" },
+    });
+  });
+
+  it("says who has to go besides after a wake without room", () => {
+    const { level, fields } = event({ kind: "wake retried", model: "a", evicting: "b", failure: broken });
+    equal(level, "warn");
+    deepEqual([fields["model"], fields["evicting"], fields["reason"]], ["a", "b", "out of memory"]);
+  });
+
+  it("says how many requests stand still, and that an engine takes other memory than believed", () => {
+    deepEqual(event({ kind: "requests suspended", model: "a", requests: 3 }).fields, { model: "a", requests: 3 });
+    deepEqual(event({ kind: "memory differs", model: "a", believedBytes: 5, measuredBytes: 6 }), {
+      level: "warn",
+      event: "memory differs",
+      fields: { model: "a", believed_bytes: 5, measured_bytes: 6 },
+    });
+  });
+
   it("says that an engine crashed and in which state", () => {
     const crash = failure("engine_crashed", "exit code 1");
     deepEqual(event({ kind: "engine crashed", model: "a", during: "awake", failure: crash }), {

@@ -4,6 +4,10 @@
  * | event                                                          | level | when |
  * |----------------------------------------------------------------|-------|------|
  * | switch started, switch ended, switch cancelled                 | info  | a switch begins; its model is awake; nobody waits for it any more |
+ * | switch redirected                                              | info  | after the drain another model is worth more: `before` stays away, `to` comes |
+ * | wake retried                                                   | warn  | a wake or a start found too little GPU memory; one more must go, then it is tried again |
+ * | requests suspended                                             | info  | a drain took too long: what runs stands still until its model is awake again |
+ * | memory differs                                                 | warn  | an engine takes more or less of its GPUs than was believed; the measured figure counts from now on |
  * | switch failed                                                  | error | the model that was wanted did not come up |
  * | drain ended                                                    | debug | those who leave have no request left |
  * | engine starting, engine stopped                                | info  | a process begins, or none is left |
