@@ -7,7 +7,7 @@ import { DRAIN_BUDGET, FIFO, FULL_DRAIN, playUnder, STRICT_FIFO, type PolicySetu
 import type { Check, Report } from "./report.ts";
 import { arrivalsIn, engineFigures, readWholeTrace, type EngineFigures } from "./traces.ts";
 
-const SEEDS = 3;
+const SEEDS = 5;
 
 const GOODPUT = 0.9;
 
