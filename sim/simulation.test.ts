@@ -61,7 +61,7 @@ describe("a failing scenario", () => {
 
 describe("the command", () => {
   it("ends with how many seeds passed, and with exit code 0 when all did", () => {
-    const { status, lines } = runMain("--seeds", "20", "--first", "5");
+    const { status, lines } = runMain("--depth", "a", "--seeds", "20", "--first", "5");
     assert.equal(status, 0);
     assert.equal(lines.at(-1), "20 passed, 0 failed");
     assert.match(
@@ -71,14 +71,23 @@ describe("the command", () => {
   });
 
   it("shows every event of one seed when asked to", () => {
-    const { lines } = runMain("--seed", "7", "--verbose");
+    const { lines } = runMain("--depth", "a", "--seed", "7", "--verbose");
     assert.ok(lines.some((line) => /^ +[\d.]+ s {2}→ grant [a-h] #\d+$/.test(line)));
     assert.equal(lines.at(-1), "1 passed, 0 failed");
+  });
+
+  it("runs both depths unless told which, the whole app with a share of the seeds", () => {
+    const { status, lines } = runMain("--seeds", "5");
+    assert.equal(status, 0);
+    assert.match(lines.at(-3) ?? "", /^5 seeds, .* switches in /);
+    assert.match(lines.at(-2) ?? "", /^2 seeds, .* requests in /);
+    assert.equal(lines.at(-1), "7 passed, 0 failed");
   });
 
   it("refuses what it does not know with exit code 2", () => {
     assert.equal(runMain("--sedes", "3").status, 2);
     assert.equal(runMain("--seeds", "many").status, 2);
+    assert.equal(runMain("--depth", "c").status, 2);
   });
 });
 
