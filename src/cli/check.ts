@@ -1,12 +1,15 @@
 /** `llmux check`: says everything that is wrong with a configuration, or what it comes to. */
 import type { Config, ModelConfig } from "../config/config.ts";
 import { ConfigError, loadConfig } from "../config/load.ts";
+import { planPlacement, type PlacementPlan } from "../config/placement-plan.ts";
 import { formatProblem } from "../config/problem.ts";
+import { gpuCell, gpuTexts, needCell, policyText } from "./check-plan.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { print, type Shell } from "./shell.ts";
 import { missingProgram } from "./missing-program.ts";
 import { renderTable } from "./table.ts";
 import { configFile } from "./where.ts";
+import { wrapped } from "./wrapped.ts";
 
 /** Problems and warnings go to stderr, a line each; the summary to stdout. */
 export async function check(file: string | undefined, shell: Shell): Promise<ExitCode> {
@@ -34,28 +37,34 @@ function summary(path: string, config: Config, width: number | null): string {
     ...(warnings.length === 0 ? [] : [warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`]),
   ];
   const address = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const plan = planPlacement(models, config.gpus);
   const columns = [
     { title: "MODEL", shrinkTo: 12 },
     { title: "PATH", shrinkTo: 12 },
     "GPUS",
+    "NEED",
     "SLEEP",
     "PORT",
-    "ALIASES",
+    { title: "ALIASES", shrinkTo: 7 },
   ];
+  const rows = models.map((model) => row(model, config, plan));
   return [
     `${path}: fine, ${counts.join(", ")}`,
     `listens on ${address}, ${metricsPort === 0 ? "no metrics" : `metrics on port ${metricsPort}`}`,
     `keeps its state in ${stateDir}`,
+    wrapped(policyText(config, plan), width),
+    ...gpuTexts(config, plan).map((text) => wrapped(text, width)),
     "",
-    renderTable(columns, models.map(row), width),
+    renderTable(columns, rows, width),
   ].join("\n");
 }
 
-function row(model: ModelConfig): readonly string[] {
+function row(model: ModelConfig, config: Config, plan: PlacementPlan): readonly string[] {
   return [
     model.name,
     model.modelPath,
-    model.gpus === null ? "all" : model.gpus.join(","),
+    gpuCell(model, config, plan),
+    needCell(model, plan),
     model.sleepLevel === 3 ? "3 (stop)" : String(model.sleepLevel),
     model.port === null ? "free" : String(model.port),
     model.aliases.join(","),

@@ -159,7 +159,8 @@ describe("llmux check", () => {
     const { code, stdout, stderr } = await llmux("check", config);
     deepEqual([code, stderr], [0, ""]);
     match(stdout, /my\.yaml: fine, 1 model\nlistens on http:\/\/127\.0\.0\.1:3000, metrics on port 9090\n/);
-    match(stdout, /^qwen +x +all +1 +free +gpt$/m);
+    match(stdout, /^switches by bounded-wait, but never has to: no model must leave for another\nGPUs and /m);
+    match(stdout, /^qwen +x +auto +\? +1 +free +gpt$/m);
   });
 
   it("prints every problem with its place and ends with 2", async () => {
