@@ -131,6 +131,7 @@ export function createApp(config: Config, options: AppOptions): App {
     clock,
     snapshot,
     apiKeys: config.apiKeys,
+    adminKeyHash: config.adminKeyHash,
     bodyBytesMax: config.maxBodyBytes,
     limits: gatewayLimits(config.limits),
     ...(tls === null ? {} : { tls: () => tls.identity() }),

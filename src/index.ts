@@ -13,6 +13,7 @@
  */
 import type { Log } from "./ports/log.ts";
 
+export { createKey, hashOfKey } from "./base/api-key.ts";
 export { createApp, type App, type AppOptions } from "./app.ts";
 export type { Failure, FailureCode } from "./base/failure.ts";
 export type { Config, ModelConfig, PolicyConfig } from "./config/config.ts";

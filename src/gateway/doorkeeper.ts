@@ -44,12 +44,24 @@ export interface Guest {
   leave(): void;
 }
 
+/** Whom to let in, and to what. */
+export interface DoorkeeperOptions {
+  readonly keys: readonly ApiKey[];
+  /** The hash of the operators' key; null: there is none. */
+  readonly adminKeyHash: string | null;
+  readonly models: readonly GatewayModel[];
+  readonly clock: Clock;
+}
+
 /** Without keys, everybody comes in and may do everything. */
 export class Doorkeeper {
   readonly #guests: KeyLookup<Guest> | null;
   readonly #anybody: Guest;
+  readonly #operators: KeyLookup<true>;
 
-  constructor(keys: readonly ApiKey[], models: readonly GatewayModel[], clock: Clock) {
+  constructor(options: DoorkeeperOptions) {
+    const { keys, models, clock, adminKeyHash } = options;
+    this.#operators = new KeyLookup(adminKeyHash === null ? [] : [[adminKeyHash, true]]);
     this.#anybody = {
       name: null,
       models: new Models(models),
@@ -65,6 +77,12 @@ export class Doorkeeper {
   letIn({ bearer, apiKey }: Credentials): Guest | null {
     if (this.#guests === null) return this.#anybody;
     return (bearer === null ? null : this.#guests.find(bearer)) ?? (apiKey === null ? null : this.#guests.find(apiKey));
+  }
+
+  /** Whether it is the operators' key; never, where there is none. */
+  isOperator({ bearer, apiKey }: Credentials): boolean {
+    const knows = (key: string | null): boolean => key !== null && this.#operators.find(key) === true;
+    return knows(bearer) || knows(apiKey);
   }
 
   /** What to tell whoever has to stay outside. Nothing of what he has shown is repeated. */

@@ -201,8 +201,23 @@ test("A request that is refused for its body gives its place back", async (conte
   assert.equal((await ask(stage, { headers: bearer })).status, 200);
 });
 
+function doorkeeperWith(keys: readonly ApiKey[], adminKeyHash: string | null = null): Doorkeeper {
+  return new Doorkeeper({ keys, adminKeyHash, models: MODELS, clock: realClock });
+}
+
+test("The operators' key is no client's key, and the other way round", () => {
+  const doorkeeper = doorkeeperWith([apiKey()], hashOfKey(OTHER_KEY));
+  assert.equal(doorkeeper.isOperator({ bearer: OTHER_KEY, apiKey: null }), true);
+  assert.equal(doorkeeper.isOperator({ bearer: "wrong", apiKey: OTHER_KEY }), true);
+  assert.equal(doorkeeper.isOperator({ bearer: KEY, apiKey: null }), false);
+  assert.equal(doorkeeper.isOperator({ bearer: null, apiKey: null }), false);
+  assert.equal(doorkeeper.letIn({ bearer: OTHER_KEY, apiKey: null }), null);
+  // Where there is no such key, nobody has it, though clients need none.
+  assert.equal(doorkeeperWith([]).isOperator({ bearer: OTHER_KEY, apiKey: "" }), false);
+});
+
 function weigh(priority: ApiKey["priority"], wanted: ApiKey["priority"]): string | undefined {
-  const doorkeeper = new Doorkeeper([apiKey({ priority })], MODELS, realClock);
+  const doorkeeper = doorkeeperWith([apiKey({ priority })]);
   return doorkeeper.letIn({ bearer: KEY, apiKey: null })?.weigh(wanted ?? undefined);
 }
 

@@ -23,6 +23,8 @@ export interface GatewayOptions {
   readonly models: readonly GatewayModel[];
   /** Who may come in; without any, everybody may. */
   readonly apiKeys?: readonly ApiKey[];
+  /** The hash of the operators' key, for what only they may ask; null: nobody may. */
+  readonly adminKeyHash?: string | null;
   readonly desk: LeaseDesk;
   readonly clock: Clock;
   readonly snapshot: () => Snapshot;
@@ -119,9 +121,9 @@ class HttpGateway implements Gateway {
 
   constructor(options: GatewayOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
-    const { clock, models, apiKeys = [] } = options;
+    const { clock, models, apiKeys = [], adminKeyHash = null } = options;
     this.#house = {
-      doorkeeper: new Doorkeeper(apiKeys, models, clock),
+      doorkeeper: new Doorkeeper({ keys: apiKeys, adminKeyHash, models, clock }),
       models: new Models(models),
       desk: options.desk,
       clock,
