@@ -10,8 +10,10 @@ import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { hashOfKey } from "../base/api-key.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import { controlSocketPath, engineLogFile } from "../base/state-files.ts";
+import { parseConfig } from "../config/load.ts";
 import { ControlServer } from "../control/control-server.ts";
 import type { ExplanationQuery } from "../control/explanation.ts";
 import { exampleExplanation } from "../control/testing/example-explanation.ts";
@@ -112,7 +114,7 @@ describe("the command line", () => {
     equal(help.code, 0);
     equal(help.stderr, "");
     match(help.stdout, /Exit codes:/);
-    for (const name of ["serve", "check", "ps", "explain", "logs", "sleep", "stop", "simulate", "schema"]) {
+    for (const name of ["serve", "check", "ps", "explain", "logs", "sleep", "stop", "simulate", "key", "schema"]) {
       match(help.stdout, new RegExp(`^ {2}${name} `, "m"));
       const { code, stdout, stderr } = await llmux(name, "--help");
       deepEqual([code, stderr], [0, ""]);
@@ -422,6 +424,32 @@ describe("llmux schema", () => {
     equal(code, 0);
     const { properties } = JSON.parse(stdout) as { properties: Record<string, unknown> };
     equal("models" in properties && "metrics_port" in properties, true);
+  });
+});
+
+describe("llmux key", () => {
+  it("makes a key each time, and prints lines of which the configuration makes just that key", async () => {
+    const { code, stdout, stderr } = await llmux("key", "new", "--name", 'a "b": c');
+    equal(code, 0);
+    equal(stderr, "");
+    const [key = "", ...rest] = stdout.split("\n");
+    match(key, /^sk-llmux-[\w-]{43}$/);
+    equal(rest.join("\n").includes(key), false);
+    const lines = rest.join("\n").slice(rest.join("\n").indexOf("api_keys:")).replace("or for operators:", "");
+    const { apiKeys, adminKeyHash } = parseConfig(`${lines}\nmodels: {a: {model_path: x}}`, "f", {});
+    deepEqual(
+      apiKeys.map(({ name, hash }) => [name, hash]),
+      [['a "b": c', hashOfKey(key)]],
+    );
+    equal(adminKeyHash, hashOfKey(key));
+    equal((await llmux("key", "new")).stdout.includes(key), false);
+  });
+
+  it("says what it can do", async () => {
+    const { code, stderr } = await llmux("key", "old");
+    equal(code, 2);
+    match(stderr, /old/);
+    match((await llmux("key", "--help")).stdout, /new.*Make a key/);
   });
 });
 

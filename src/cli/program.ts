@@ -54,6 +54,7 @@ ${EXIT_CODES_HELP}`,
   addOperate(program, shell, onDone);
   addValidate(program, shell, onDone);
   addSimulate(program, shell, onDone);
+  addKey(program, shell, onDone);
   addSchema(program, shell, onDone);
   return program;
 }
@@ -208,6 +209,31 @@ Examples:
         onDone(await operate(model, name, options, shell));
       });
   }
+}
+
+const KEY_EXAMPLE = `
+Example:
+  llmux key new --name nightly-batch`;
+
+function addKey(program: Command, shell: Shell, onDone: OnDone): void {
+  const command = program
+    .command("key")
+    .description("Make API keys for clients and operators.")
+    .addHelpText("after", KEY_EXAMPLE);
+  command
+    .command("new")
+    .description("Make a key, and print it with the lines that the configuration needs.")
+    .option("-n, --name <NAME>", "what the log calls whoever uses it", "client")
+    .addHelpText(
+      "after",
+      `
+The key is printed once and kept nowhere; the configuration holds its hash.
+${KEY_EXAMPLE}`,
+    )
+    .action(async (options: { readonly name: string }) => {
+      const { newKey } = await import("./key.ts");
+      onDone(await newKey(options.name, shell));
+    });
 }
 
 function addSchema(program: Command, shell: Shell, onDone: OnDone): void {

@@ -46,10 +46,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   void told.second.then((signal) => killNow(app, log, signal));
   try {
     const { gateway, metricsPort } = await app.start();
-    const address = urlOf(gateway.address, gateway.port);
+    const address = urlOf(config, gateway.address, gateway.port);
     log.info("listening", {
       address,
-      ...(metricsPort === null ? {} : { metrics: `${urlOf(config.host, metricsPort)}/metrics` }),
+      ...(metricsPort === null ? {} : { metrics: `${urlOf(config, config.metricsHost, metricsPort)}/metrics` }),
       models: config.models.length,
       pid: process.pid,
     });
@@ -78,16 +78,20 @@ function killNow(app: App, log: ClosableLog, signal: EndingSignal): never {
   process.exit(exitCodeOf(signal));
 }
 
-function urlOf(host: string, port: number): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+function urlOf({ tls }: Config, host: string, port: number): string {
+  return `${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function whatToTry(config: Config, file: string, address: string, metricsPort: number | null): string {
+  const key = config.apiKeys.length === 0 ? "" : " -H 'authorization: Bearer YOUR-KEY'";
   const calls = config.models.map(({ name }) => {
     const body = JSON.stringify({ model: name, messages: [{ role: "user", content: "Hello!" }] });
-    return `  curl ${address}/v1/chat/completions -H 'content-type: application/json' \\\n    -d ${quoted(body)}\n`;
+    return `  curl ${address}/v1/chat/completions -H 'content-type: application/json'${key} \\\n    -d ${quoted(body)}\n`;
   });
-  const metrics = metricsPort === null ? "" : `  curl ${urlOf(config.host, metricsPort)}/metrics\n`;
+  const metrics =
+    metricsPort === null
+      ? ""
+      : `  curl ${urlOf(config, config.metricsHost, metricsPort)}/metrics${config.adminKeyHash === null ? "" : " -H 'authorization: Bearer ADMIN-KEY'"}\n`;
   return `
 llmux listens on ${address}. Ask one model, then another; the first answer of each waits for its engine's start:
 
@@ -95,7 +99,7 @@ ${calls.join("\n")}
 See what happens (in another terminal):
 
   cd ${process.cwd()} && npx llmux ps --config ${file}
-  curl ${address}/v1/models
+  curl ${address}/v1/models${key}
 ${metrics}
 Ctrl-C ends llmux and its engines.
 
