@@ -31,12 +31,12 @@ export async function check(file: string | undefined, shell: Shell): Promise<Exi
 }
 
 function summary(path: string, config: Config, width: number | null): string {
-  const { models, warnings, host, port, metricsPort, stateDir } = config;
+  const { models, warnings, host, port, metricsPort, stateDir, tls } = config;
   const counts = [
     models.length === 1 ? "1 model" : `${models.length} models`,
     ...(warnings.length === 0 ? [] : [warnings.length === 1 ? "1 warning" : `${warnings.length} warnings`]),
   ];
-  const address = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const address = `${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   const plan = planPlacement(models, config.gpus);
   const columns = [
     { title: "MODEL", shrinkTo: 12 },
@@ -51,12 +51,18 @@ function summary(path: string, config: Config, width: number | null): string {
   return [
     `${path}: fine, ${counts.join(", ")}`,
     `listens on ${address}, ${metricsPort === 0 ? "no metrics" : `metrics on port ${metricsPort}`}`,
+    asksFor(config),
     `keeps its state in ${stateDir}`,
     wrapped(policyText(config, plan), width),
     ...gpuTexts(config, plan).map((text) => wrapped(text, width)),
     "",
     renderTable(columns, rows, width),
   ].join("\n");
+}
+
+function asksFor({ apiKeys, adminKeyHash, metricsPort }: Config): string {
+  const clients = apiKeys.length === 0 ? "nobody for a key" : `clients for one of ${apiKeys.length} API keys`;
+  return `asks ${clients}${adminKeyHash === null || metricsPort === 0 ? "" : ", operators for theirs"}`;
 }
 
 function row(model: ModelConfig, config: Config, plan: PlacementPlan): readonly string[] {
