@@ -14,6 +14,8 @@ export interface SimulatedRequest {
   /** `crashes` of its engine when it was let in: it differs from the engine's once its lease is void. */
   crashesBefore: number;
   end: Scheduled | null;
+  /** How much of its run is left, in ms, while its engine sleeps around it; null: it does not stand still. */
+  frozenLeftMs: number | null;
 }
 
 /** Where the clients go with what they do. */
@@ -46,6 +48,7 @@ export class Clients {
       revoked: false,
       crashesBefore: 0,
       end: null,
+      frozenLeftMs: null,
     };
     this.all.set(plan.id, request);
     this.waiting.add(request);
@@ -87,9 +90,29 @@ export class Clients {
     for (const request of this.running(model)) this.#endWithin(request, request.plan.revokedMs, "failed");
   }
 
+  /** What runs on this model stands still; its clients may still go away. */
+  freeze(model: ModelId): void {
+    for (const request of this.running(model)) {
+      assert(request.end !== null, "a request runs without an end");
+      request.frozenLeftMs = request.end.atMs - this.#clock.nowMs;
+      request.end.run = null;
+    }
+  }
+
+  /** It goes on. */
+  thaw(model: ModelId): void {
+    for (const request of this.running(model)) {
+      const { frozenLeftMs } = request;
+      if (frozenLeftMs === null) continue;
+      request.frozenLeftMs = null;
+      request.end = this.#clock.after(frozenLeftMs, () => this.#end(request, request.plan.outcome));
+    }
+  }
+
   #endWithin(request: SimulatedRequest, delayMs: number, outcome: LeaseOutcome): void {
     assert(request.end !== null, "a request runs without an end");
-    if (request.end.atMs <= this.#clock.nowMs + delayMs) return;
+    if (request.frozenLeftMs === null && request.end.atMs <= this.#clock.nowMs + delayMs) return;
+    request.frozenLeftMs = null;
     request.end.run = null;
     request.end = this.#clock.after(delayMs, () => this.#end(request, outcome));
   }

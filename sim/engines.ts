@@ -111,6 +111,7 @@ export class SimulatedEngines {
     engine.generation += 1;
     this.#order(engine, "stop", "stopping", () => {
       engine.phase = "off";
+      engine.level = null;
       engine.alive = false;
       this.#reports.onStopped(engine);
     });
@@ -139,9 +140,16 @@ export class SimulatedEngines {
       if (engine.generation !== generation) return;
       // A dead process answers nothing; only what is left of it can be cleaned up.
       if (!engine.alive && order !== "stop") return;
-      if (!this.#faults.has(`${engine.id} fails ${order} ${nth}`)) succeed();
-      else this.#failed(engine, order);
+      if (this.#faults.has(`${engine.id} lacks memory ${order} ${nth}`)) this.#lackedMemory(engine, order);
+      else if (this.#faults.has(`${engine.id} fails ${order} ${nth}`)) this.#failed(engine, order);
+      else succeed();
     });
+  }
+
+  /** A process that found no memory ends, one that was asleep sleeps on. */
+  #lackedMemory(engine: SimulatedEngine, order: EngineOrder): void {
+    if (order === "wake") engine.phase = "asleep";
+    this.#reports.onWakeFailed(engine, failure("out_of_memory", "there was to be too little memory"));
   }
 
   #failed(engine: SimulatedEngine, order: EngineOrder): void {

@@ -1,5 +1,7 @@
 /** How long a request can wait at most under fifo when nothing goes wrong. */
+import { assert } from "../src/base/assert.ts";
 import type { ModelId } from "../src/core/model.ts";
+import { boundedWait, type BoundedWaitOptions } from "../src/core/policies/bounded-wait.ts";
 import { JITTER, type Scenario, type SimulatedModel } from "./scenario.ts";
 import { overlap } from "./view.ts";
 
@@ -57,4 +59,38 @@ function groups(models: readonly SimulatedModel[]): SimulatedModel[][] {
     found = [...found.filter((group) => !touched.includes(group)), [model, ...touched.flat()]];
   }
   return found;
+}
+
+/**
+ * The bound of bounded wait for a calm scenario, in ms: the policy's own formula, with the most that each of its terms can be here.
+ * Older requests count as if all that there are had come before.
+ */
+export function longestBoundedWaitMs(scenario: Scenario): number {
+  const { models, requests, drainTimeoutMs, budgets, minActiveMs } = scenario;
+  const longest = (usual: (model: SimulatedModel) => number): number => (1 + JITTER) * Math.max(...models.map(usual));
+  const leaveMs = longest(({ usualMs }) => Math.max(usualMs.sleep, usualMs.stop));
+  const comeMs = longest(({ usualMs }) => Math.max(usualMs.start, usualMs.wake));
+  // Who leaves one device goes one after another; what is not measured yet is guessed, and may be guessed too high.
+  const switchCostMaxMs = Math.max(models.length * 2 * leaveMs + comeMs + 2, GUESS_MAX_MS);
+  const limitMs = budgets?.drainBudgetMs ?? drainTimeoutMs;
+  const revokedMs = Math.max(0, ...requests.map((request) => request.revokedMs));
+  const policy = boundedWait(boundedWaitTimes(minActiveMs));
+  const boundMs = policy.boundMs?.({
+    otherModels: models.length - 1,
+    olderWaiting: requests.length,
+    inFlightMax: Math.min(...models.map(({ spec }) => spec.inFlightMax ?? Infinity)),
+    switchCostMaxMs,
+    drainMaxMs: limitMs === null ? null : limitMs + revokedMs,
+    devicesMax: Math.max(...models.map(({ spec }) => spec.devices.length)),
+  });
+  assert(boundMs !== null && boundMs !== undefined, "a calm scenario has a limit to its drains");
+  return boundMs;
+}
+
+/** What the scheduler believes of a switch that it knows nothing of, in ms. */
+const GUESS_MAX_MS = 30_000;
+
+/** Times such that the scenarios, which last for minutes, meet every rule of the policy. */
+export function boundedWaitTimes(minActiveMs: number): BoundedWaitOptions {
+  return { targetWaitMs: 2 * minActiveMs + 1000, maxWaitMs: 6 * minActiveMs + 5000, forcedCreditMaxMs: 20_000 };
 }

@@ -2,6 +2,7 @@
 import type { ModelId } from "../src/core/model.ts";
 import type { SimulatedEngine } from "./engines.ts";
 import { demand } from "./violation.ts";
+import { PRELOAD_REASON } from "./outlook.ts";
 import { isAway, isChanging, leasesOut, neighbours, overlap, type View } from "./view.ts";
 
 /** Finds drains that do not end, gates that stay closed, and switches that could begin and do not. */
@@ -23,6 +24,10 @@ export class ProgressRules {
   whenQuiet(): void {
     const [waiter] = this.#view.clients.waiting;
     demand(waiter === undefined, "no stall", () => `#${waiter?.plan.id} waits for ${waiter?.plan.model} for ever`);
+    for (const { id } of this.#view.engines.all()) {
+      const left = this.#view.clients.running(id).size;
+      demand(left === 0, "no stall", () => `${left} requests stand still on ${id} for ever`);
+    }
     for (const engine of this.#view.engines.all()) {
       const state = this.#view.outlook.states.get(engine.id);
       const settled = !isChanging(engine) && state !== "draining";
@@ -36,12 +41,15 @@ export class ProgressRules {
   }
 
   /** Before it is counted among the switches under way. */
-  onSwitchStarted(target: ModelId, victims: readonly ModelId[]): void {
+  onSwitchStarted(target: ModelId, victims: readonly ModelId[], because: string): void {
     const { scenario, clock, engines } = this.#view;
-    const free = this.#isFree(engines.get(target));
+    const free =
+      scenario.budgets === null
+        ? this.#isFree(engines.get(target))
+        : [target, ...victims].every((id) => !this.#isBusy(engines.get(id)));
     demand(free, "one transition a device", () => `a switch to ${target} starts while others change on its devices`);
     // Bounded wait lets a model stay for as long as its switch is worth, which can be less.
-    if (scenario.policy === "bounded wait") return;
+    if (scenario.policy === "bounded wait" || because === PRELOAD_REASON) return;
     for (const id of victims) {
       const stayMs = clock.nowMs - engines.get(id).upSinceMs;
       demand(stayMs >= scenario.minActiveMs, "minimum stay", () => `${id} must leave after ${stayMs} ms`);
@@ -51,7 +59,8 @@ export class ProgressRules {
   #awakeLetsIn(): void {
     const { outlook, clients } = this.#view;
     for (const [id, state] of outlook.states) {
-      const shut = state === "awake" ? clients.waitingFor(id).size : 0;
+      const isFull = leasesOut(this.#view, id) >= (this.#view.engines.get(id).model.spec.inFlightMax ?? Infinity);
+      const shut = state === "awake" && !isFull ? clients.waitingFor(id).size : 0;
       demand(shut === 0, "awake lets in", () => `${shut} wait for ${id} though it is awake`);
     }
   }
@@ -60,18 +69,22 @@ export class ProgressRules {
     const { outlook } = this.#view;
     for (const [id, state] of outlook.states) {
       if (state !== "draining" || leasesOut(this.#view, id) > 0) continue;
-      const change = [...outlook.switches.values()].find(({ from }) => from.includes(id));
+      const change = [...outlook.switches.values()].find(({ from, extra }) => from.includes(id) || extra === id);
       const others = change !== undefined && change.from.some((victim) => leasesOut(this.#view, victim) > 0);
-      demand(others, "drain ends", () => `${id} has no lease out and drains on`);
+      // Those who leave one device go one after another, and after those who are stopped for them.
+      const inTurn = change?.drained === true && [...this.#view.engines.all()].some(isChanging);
+      demand(others || inTurn, "drain ends", () => `${id} has no lease out and drains on`);
     }
   }
 
   /** Only a start or a wake that is under way goes on without anybody who waits for it. */
   #switchesAreWanted(): void {
     const { outlook, clients } = this.#view;
-    for (const { to } of outlook.switches.values()) {
+    for (const { to, isPreload } of outlook.switches.values()) {
       const state = outlook.states.get(to);
-      const wanted = clients.waitingFor(to).size > 0 || state === "starting" || state === "waking";
+      const isKept = leasesOut(this.#view, to) > 0;
+      const wanted =
+        isPreload || isKept || clients.waitingFor(to).size > 0 || state === "starting" || state === "waking";
       demand(wanted, "no switch for nobody", () => `the switch to ${to} goes on, and nobody waits for it`);
     }
   }
@@ -79,7 +92,8 @@ export class ProgressRules {
   /** fifo once more, from outside: of all that wait, the oldest that can go must have gone, or have an alarm set. */
   #somethingBegins(): void {
     const { scenario, engines, clients, outlook } = this.#view;
-    if (scenario.policy !== "fifo") return;
+    // With budgets it takes a placement to know who could come up.
+    if (scenario.policy !== "fifo" || scenario.budgets !== null) return;
     const candidates: Candidate[] = [];
     for (const engine of engines.all()) {
       const [oldest] = clients.waitingFor(engine.id);

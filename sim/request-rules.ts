@@ -3,7 +3,8 @@ import type { Failure } from "../src/base/failure.ts";
 import type { Lease, WaiterId } from "../src/core/lease.ts";
 import type { ModelId } from "../src/core/model.ts";
 import type { SimulatedRequest } from "./clients.ts";
-import { longestWaitsMs } from "./longest-wait.ts";
+import { longestBoundedWaitMs, longestWaitsMs } from "./longest-wait.ts";
+import type { Scenario } from "./scenario.ts";
 import { demand } from "./violation.ts";
 import type { View } from "./view.ts";
 
@@ -19,8 +20,12 @@ export class RequestRules {
     const { faults, commands, requests, policy, shutdown } = scenario;
     const calm =
       faults.length === 0 && commands.length === 0 && requests.every(({ patienceMs }) => patienceMs === null);
-    const bounded = calm && policy === "fifo" && shutdown.atMs === null;
-    this.#longestWaitsMs = bounded ? longestWaitsMs(scenario) : null;
+    const bounded = calm && shutdown.atMs === null;
+    if (bounded && policy === "fifo" && scenario.budgets === null) this.#longestWaitsMs = longestWaitsMs(scenario);
+    else if (bounded && policy === "bounded wait" && hasBound(scenario)) {
+      const boundMs = longestBoundedWaitMs(scenario);
+      this.#longestWaitsMs = new Map(scenario.models.map(({ spec }) => [spec.id, boundMs]));
+    } else this.#longestWaitsMs = null;
   }
 
   onGrant(lease: Lease): SimulatedRequest {
@@ -48,8 +53,10 @@ export class RequestRules {
     const out = request?.phase === "running" && request.lease?.id === lease.id;
     demand(out, "revoked once", () => `lease ${lease.id} is revoked and not out`);
     demand(!request.revoked, "revoked once", () => `lease ${lease.id} is revoked twice`);
+    // Where it stands still, the end of its engine is its own.
+    const endsWithEngine = request.frozenLeftMs !== null && ENDS_OF_SLEEPERS.has(failure.code);
     const dueMs = this.#revocationDueMs(request);
-    const due = dueMs !== null && dueMs <= this.#view.clock.nowMs;
+    const due = endsWithEngine || (dueMs !== null && dueMs <= this.#view.clock.nowMs);
     const why = (): string => `lease ${lease.id} is revoked for ${failure.code}, due at ${dueMs} ms`;
     demand(due, "revoked for a reason, and in time", why);
     return request;
@@ -84,8 +91,19 @@ export class RequestRules {
     const { model } = request.plan;
     if (request.crashesBefore !== engines.get(model).crashes) return Number.NEGATIVE_INFINITY;
     if (shutdownAtMs !== null) return shutdownAtMs + scenario.shutdown.timeoutMs;
-    if (outlook.states.get(model) !== "draining" || scenario.drainTimeoutMs === null) return null;
-    return (outlook.sinceMs.get(model) ?? 0) + scenario.drainTimeoutMs;
+    const limitMs = this.#drainLimitMs(model);
+    if (outlook.states.get(model) !== "draining" || limitMs === null) return null;
+    return (outlook.sinceMs.get(model) ?? 0) + limitMs;
+  }
+
+  /** A drain for a switch has a budget, if there is one; what runs stands still then where the engine can do that. */
+  #drainLimitMs(model: ModelId): number | null {
+    const { engines, outlook, scenario } = this.#view;
+    const budgetMs = scenario.budgets?.drainBudgetMs ?? null;
+    const leaves = [...outlook.switches.values()].some(({ from, extra }) => from.includes(model) || extra === model);
+    if (budgetMs === null || !leaves) return scenario.drainTimeoutMs;
+    const standsStill = engines.get(model).model.spec.canSuspend === true && outlook.drains.get(model)?.to !== 3;
+    return standsStill ? null : budgetMs;
   }
 
   #waiting(waiter: WaiterId, what: string): SimulatedRequest {
@@ -105,4 +123,19 @@ export class RequestRules {
     if (boundMs === undefined) return;
     demand(waitedMs <= boundMs, "nobody starves", () => `#${plan.id} has waited ${waitedMs} ms of at most ${boundMs}`);
   }
+}
+
+/** Reasons for which a sleeping engine is stopped. */
+const ENDS_OF_SLEEPERS: ReadonlySet<Failure["code"]> = new Set([
+  "sleep_failed",
+  "wake_failed",
+  "out_of_memory",
+  "drain_timeout",
+  "stopped_by_operator",
+  "shutting_down",
+]);
+
+/** Without a limit to its drains bounded wait promises nothing. */
+function hasBound({ budgets, drainTimeoutMs }: Scenario): boolean {
+  return budgets !== null && (budgets.drainBudgetMs !== null || drainTimeoutMs !== null);
 }

@@ -1,6 +1,7 @@
 /** Makes a scenario from a seed: random models on random devices, random traffic, random trouble. */
 import type { ModelSpec } from "../src/core/model.ts";
 import type { SleepLevel } from "../src/core/sleep-level.ts";
+import { crowded } from "./crowd.ts";
 import { longestWaitsMs } from "./longest-wait.ts";
 import { Random } from "../src/simulation/random.ts";
 import type { CrashState, EngineOrder, Fault, PlannedRequest, Scenario, SimulatedModel } from "./scenario.ts";
@@ -21,6 +22,7 @@ export function generateScenario(seed: number): Scenario {
     minActiveMs: random.pick([0, 0, 500, 2000, 5000, 5000, 10_000]),
     requestTimeoutMs: random.pick([1000, 5000, 20_000, 60_000, 60_000, 300_000]),
     drainTimeoutMs: random.pick([null, null, 0, 0, 500, 5000, 30_000]),
+    budgets: null,
     models,
     requests,
     faults: calm ? [] : generateFaults(random, models),
@@ -32,7 +34,8 @@ export function generateScenario(seed: number): Scenario {
       timeoutMs: random.pick([0, 1000, 30_000]),
     },
   };
-  return calm ? { ...draft, requestTimeoutMs: 2 * Math.max(...longestWaitsMs(draft).values()) } : draft;
+  const plain = calm ? { ...draft, requestTimeoutMs: 2 * Math.max(...longestWaitsMs(draft).values()) } : draft;
+  return random.chance(0.5) ? plain : crowded(plain, calm);
 }
 
 function generateModels(random: Random): SimulatedModel[] {

@@ -1,6 +1,6 @@
 /** One run of the simulation as plain data: everything that the world will do, so that it can be replayed and shrunk. */
 import type { LeaseOutcome, WaiterId } from "../src/core/lease.ts";
-import type { ModelId, ModelSpec } from "../src/core/model.ts";
+import type { DeviceSpec, ModelId, ModelSpec, Priority } from "../src/core/model.ts";
 import type { OperatorCommand } from "../src/core/operator.ts";
 
 /** All durations and times in ms. */
@@ -10,6 +10,8 @@ export interface Scenario {
   readonly minActiveMs: number;
   readonly requestTimeoutMs: number;
   readonly drainTimeoutMs: number | null;
+  /** What there is to share and how; null: nothing is counted, and one model is awake on a device at a time. */
+  readonly budgets: Budgets | null;
   readonly models: readonly SimulatedModel[];
   readonly requests: readonly PlannedRequest[];
   readonly faults: readonly Fault[];
@@ -20,6 +22,16 @@ export interface Scenario {
   readonly needlessAlarmsAtMs: readonly number[];
   /** `atMs` null: when nothing happens any more. */
   readonly shutdown: { readonly atMs: number | null; readonly timeoutMs: number };
+}
+
+/** What several models share. */
+export interface Budgets {
+  readonly devices: readonly DeviceSpec[];
+  readonly hostMemoryBytes: number | null;
+  readonly drainBudgetMs: number | null;
+  readonly queueMax: number;
+  readonly idleSleepMs: number | null;
+  readonly idleStopMs: number | null;
 }
 
 /** What an engine is asked to do. */
@@ -39,7 +51,9 @@ export interface PlannedRequest {
   readonly id: WaiterId;
   readonly atMs: number;
   readonly model: ModelId;
-  /** How long it runs once it is let in. */
+  /** Absent: what its model says. */
+  readonly priority?: Priority;
+  /** How long it runs once it is let in, the time left out in which it stands still. */
   readonly holdMs: number;
   readonly outcome: LeaseOutcome;
   /** The client goes away this long after its arrival, wherever its request is then; null: never. */
@@ -51,6 +65,8 @@ export interface PlannedRequest {
 /** One thing that goes wrong. `nth` counts from 1 for each model and kind of order or state. */
 export type Fault =
   | { readonly kind: "fails"; readonly model: ModelId; readonly order: EngineOrder; readonly nth: number }
+  /** A start or a wake finds too little memory; an engine that was asleep stays so. */
+  | { readonly kind: "lacks memory"; readonly model: ModelId; readonly order: "start" | "wake"; readonly nth: number }
   | {
       readonly kind: "slow";
       readonly model: ModelId;

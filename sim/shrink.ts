@@ -1,5 +1,5 @@
 /** Makes a failing scenario as small as it can: what is left is what the bug needs. */
-import type { Scenario } from "./scenario.ts";
+import type { Scenario, SimulatedModel } from "./scenario.ts";
 
 /** Runs of the simulation that one shrinking may take. */
 const TRIES_MAX = 3000;
@@ -83,6 +83,7 @@ function plainer(scenario: Scenario, fails: (candidate: Scenario) => boolean): S
   attempt({ alarmLagMs: 0 });
   attempt({ minActiveMs: 0 });
   attempt({ drainTimeoutMs: null });
+  attempt({ budgets: null, models: smallest.models.map(withoutMemory) });
   attempt({ requests: smallest.requests.map((request) => ({ ...request, patienceMs: null })) });
   attempt({ requests: smallest.requests.map((request) => ({ ...request, outcome: "served" as const })) });
   for (const { id } of smallest.requests) {
@@ -94,4 +95,9 @@ function plainer(scenario: Scenario, fails: (candidate: Scenario) => boolean): S
     });
   }
   return smallest;
+}
+
+function withoutMemory(model: SimulatedModel): SimulatedModel {
+  const { id, devices, sleepLevel } = model.spec;
+  return { ...model, spec: { id, devices, sleepLevel } };
 }

@@ -5,6 +5,7 @@ import { boundedWait } from "../src/core/policies/bounded-wait.ts";
 import { fifo } from "../src/core/policies/fifo.ts";
 import type { Policy } from "../src/core/policy.ts";
 import { Scheduler, type SchedulerOptions } from "../src/core/scheduler.ts";
+import { boundedWaitTimes } from "./longest-wait.ts";
 import { newestFirst } from "./newest-first.ts";
 import type { Scenario } from "./scenario.ts";
 import { Trace } from "./trace.ts";
@@ -83,8 +84,9 @@ function runUntilQuiet(world: World, scheduler: Scheduler, progress: { events: n
 }
 
 function newScheduler(world: World, mutation: Mutation): Scheduler {
-  const { models, policy, minActiveMs, requestTimeoutMs, drainTimeoutMs } = world.scenario;
-  const options = {
+  const { models, policy, minActiveMs, requestTimeoutMs, drainTimeoutMs, budgets } = world.scenario;
+  const options: SchedulerOptions = {
+    ...(budgets ?? {}),
     policy: policyOf(policy, minActiveMs),
     requestTimeoutMs,
     drainTimeoutMs,
@@ -102,8 +104,7 @@ function policyOf(name: Scenario["policy"], minActiveMs: number): Policy {
     case "newest first":
       return newestFirst({ minActiveMs });
     case "bounded wait":
-      // Times such that the scenarios, which last for minutes, meet every rule of it.
-      return boundedWait({ targetWaitMs: 2 * minActiveMs + 1000, maxWaitMs: 6 * minActiveMs + 5000 });
+      return boundedWait(boundedWaitTimes(minActiveMs));
   }
   return unreachable(name);
 }
@@ -114,7 +115,8 @@ const FORCED_CREDIT = { share: 0.1, capMs: 20_000 };
 /** The scheduler's events as plain functions, so that a mutation can replace some of them. */
 function eventsOf(scheduler: Scheduler): SchedulerEvents {
   return {
-    onRequest: (waiter, model, nowMs) => scheduler.onRequest(waiter, model, nowMs),
+    onStarted: (nowMs) => scheduler.onStarted(nowMs),
+    onRequest: (waiter, model, nowMs, priority) => scheduler.onRequest(waiter, model, nowMs, priority),
     onAbandoned: (waiter, nowMs) => scheduler.onAbandoned(waiter, nowMs),
     onReleased: (lease, outcome, nowMs) => scheduler.onReleased(lease, outcome, nowMs),
     onAwake: (model, nowMs) => scheduler.onAwake(model, nowMs),

@@ -30,10 +30,12 @@ export function neighbours(view: View, engine: SimulatedEngine): SimulatedEngine
 }
 
 /** Leases of the engine's present life that have not been handed in. */
-export function leasesOut(view: View, model: ModelId): number {
+export function leasesOut(view: View, model: ModelId, butRevoked = false): number {
   const { crashes } = view.engines.get(model);
   let count = 0;
-  for (const request of view.clients.running(model)) if (request.crashesBefore === crashes) count += 1;
+  for (const { crashesBefore, revoked } of view.clients.running(model)) {
+    if (crashesBefore === crashes && !(butRevoked && revoked)) count += 1;
+  }
   return count;
 }
 

@@ -3,6 +3,7 @@
 /** The rules that the simulation holds the scheduler to; what each says is told where it is checked. */
 export type Rule =
   | "one model a device"
+  | "memory suffices"
   | "one transition a device"
   | "order fits the engine"
   | "backoff"

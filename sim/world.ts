@@ -18,6 +18,7 @@ import { VirtualClock, type Scheduled } from "../src/simulation/virtual-clock.ts
 /** The scheduler's events, as the world sends them; a mutation may stand in between. */
 export type SchedulerEvents = Pick<
   Scheduler,
+  | "onStarted"
   | "onRequest"
   | "onAbandoned"
   | "onReleased"
@@ -68,6 +69,7 @@ export class World implements View {
   /** Plans everything that the scenario has. */
   begin(scheduler: SchedulerEvents): void {
     this.#scheduler = scheduler;
+    scheduler.onStarted(this.clock.nowMs);
     const { requests, commands, needlessAlarmsAtMs, shutdown } = this.scenario;
     for (const plan of requests) this.clock.at(plan.atMs, () => this.clients.arrive(plan));
     for (const { atMs, model, command } of commands) {
@@ -142,9 +144,10 @@ export class World implements View {
         this.#engineRules.onWake(this.engines.get(model), from);
         this.engines.wake(model);
       },
-      sleep: (model, level) => {
-        this.#note("→ sleep", model, level);
-        this.#engineRules.onSleep(this.engines.get(model));
+      sleep: (model, level, running) => {
+        this.#note(running === "kept" ? "→ sleep, with what runs" : "→ sleep", model, level);
+        this.#engineRules.onSleep(this.engines.get(model), level, running);
+        if (running === "kept") this.clients.freeze(model);
         this.engines.sleep(model, level);
       },
       stop: (model) => {
@@ -178,7 +181,7 @@ export class World implements View {
   }
 
   #onRecord(entry: JournalEntry): void {
-    if (entry.kind === "switch started") this.#progressRules.onSwitchStarted(entry.to, entry.from);
+    if (entry.kind === "switch started") this.#progressRules.onSwitchStarted(entry.to, entry.from, entry.because);
     this.outlook.read(entry);
     if (entry.kind !== "state changed") return;
     const state = entry.to.kind;
@@ -191,12 +194,22 @@ export class World implements View {
       return this.clock.nowMs;
     };
     return {
-      onAwake: (engine) => this.#events.onAwake(engine.id, tell("awake", engine)),
+      onAwake: (engine) => {
+        this.clients.thaw(engine.id);
+        this.#events.onAwake(engine.id, tell("awake", engine));
+      },
       onWakeFailed: (engine, reason) => {
         const nowMs = tell("wake failed", engine);
-        this.#told(engine, "failed wake");
+        const retried = this.outlook.retried;
+        engine.cleaning = true;
+        // A wake that is retried is no failure yet: whether it is, the scheduler says while it hears of it.
+        const failedBefore = this.#engineRules.failed(engine, "failed wake");
         this.#events.onWakeFailed(engine.id, reason, nowMs);
-        this.#progressRules.onFailedWake(engine.id);
+        if (this.outlook.retried === retried) this.#progressRules.onFailedWake(engine.id);
+        else {
+          this.#engineRules.forget(engine, failedBefore);
+          engine.cleaning = false;
+        }
       },
       onAsleep: (engine) => this.#events.onAsleep(engine.id, tell("asleep", engine)),
       onSleepFailed: (engine, reason) => this.#events.onSleepFailed(engine.id, reason, tell("sleep failed", engine)),
@@ -221,7 +234,7 @@ export class World implements View {
   }
 
   #told(engine: SimulatedEngine, kind: "failed wake" | "crash"): void {
-    this.#engineRules.onFailed(engine, kind);
+    this.#engineRules.failed(engine, kind);
     engine.cleaning = true;
   }
 
@@ -229,7 +242,7 @@ export class World implements View {
     return {
       arrive: ({ plan }) => {
         this.#note("request", plan.model, plan.id);
-        this.#events.onRequest(plan.id, plan.model, this.clock.nowMs);
+        this.#events.onRequest(plan.id, plan.model, this.clock.nowMs, plan.priority);
       },
       abandon: ({ plan }) => {
         this.#note("client gone", plan.model, plan.id);

@@ -170,15 +170,22 @@ export class Admission {
 
   /** What runs on it stands still from now on, and waits like those at the end of the queue. */
   suspend(record: ModelRecord, nowMs: number): void {
+    const { engines, timers, requestTimeoutMs } = this.#parts;
     record.suspendedSinceMs = nowMs;
     record.island.waiting.add(record);
-    const { engines } = this.#parts;
+    // Whoever waits in the middle of an answer waits no longer than others.
+    record.suspendedTimer = timers.add(nowMs + requestTimeoutMs, (atMs) => {
+      const message = `model ${record.spec.id} had to make room, and could not go on within ${seconds(requestTimeoutMs)}`;
+      this.revokeAll(record, failure("drain_timeout", message), atMs);
+    });
     engines.journal({ kind: "requests suspended", model: record.spec.id, requests: record.leases.size }, nowMs);
   }
 
   /** What stood still goes on, or has ended. */
   resume(record: ModelRecord): void {
     record.suspendedSinceMs = null;
+    this.#parts.timers.cancel(record.suspendedTimer);
+    record.suspendedTimer = null;
     if (record.queue.length === 0) record.island.waiting.delete(record);
   }
 

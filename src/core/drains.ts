@@ -29,7 +29,8 @@ export class Drains {
 
   /** The longest that a drain for a switch can take, in ms; null: there is no limit. */
   get longestMs(): number | null {
-    return this.#parts.drainBudgetMs ?? this.#parts.drainTimeoutMs;
+    const { drainBudgetMs, drainTimeoutMs } = this.#parts;
+    return drainBudgetMs === null ? drainTimeoutMs : Math.max(drainBudgetMs, RUN_MIN_MS);
   }
 
   /** `for`: only a switch is worth it to have requests stand still. */
@@ -40,7 +41,10 @@ export class Drains {
     if (record.leases.size === 0) return;
     const budgetMs = what.for === "switch" ? drainBudgetMs : null;
     if (budgetMs !== null) {
-      record.drainTimer = timers.add(nowMs + budgetMs, (atMs) => this.#spent(record, budgetMs, atMs));
+      const standsStill = record.spec.canSuspend === true && to !== 3;
+      const runsUntilMs = standsStill ? record.awakeSinceMs + RUN_MIN_MS : nowMs;
+      const spentAtMs = Math.max(nowMs + budgetMs, runsUntilMs);
+      record.drainTimer = timers.add(spentAtMs, (atMs) => this.#spent(record, budgetMs, atMs));
     } else if (drainTimeoutMs !== null) {
       record.drainTimer = timers.add(nowMs + drainTimeoutMs, (atMs) => this.#end(record, drainTimeoutMs, atMs));
     }
@@ -80,6 +84,9 @@ export class Drains {
     this.#parts.admission.revokeAll(record, failure("drain_timeout", message), nowMs);
   }
 }
+
+/** What has gone on after a wake does not stand still again sooner, in ms: two models could else take turns without serving anyone. */
+const RUN_MIN_MS = 1_000;
 
 /** Whether nothing runs on it any more. */
 export function isDrained(record: ModelRecord): boolean {

@@ -29,6 +29,8 @@ export interface ModelRecord {
   heldAverageMs: number | null;
   /** Since when its requests stand still in an engine that is put to sleep around them; null: they do not. */
   suspendedSinceMs: number | null;
+  /** Set while they do: they do not stand still for ever. */
+  suspendedTimer: Timer | null;
   /** When the last request was let in or ended. */
   lastUsedAtMs: number;
   /** What is known of the memory it takes. */
@@ -224,6 +226,7 @@ function newRecord(spec: ModelSpec, island: Island, nowMs: number): ModelRecord 
     leaseWeight: 0,
     heldAverageMs: null,
     suspendedSinceMs: null,
+    suspendedTimer: null,
     lastUsedAtMs: nowMs,
     memory: newFigures(spec),
     holdsHostMemory: spec.beginsAsleepAt === 1,

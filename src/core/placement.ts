@@ -7,9 +7,11 @@
  * 1. models that are awake and not used: first the one that is cheapest to bring back for each second for which nobody has
  *    asked for it;
  * 2. the processes of sleepers for whom nobody waits, since what they leave behind adds up: lowest credit first;
- * 3. models in use, the least loaded first.
+ * 3. models in use, the least loaded first;
+ * 4. sleepers for whom somebody waits, and at last those on which requests stand still.
  *
- * Who turns out not to be needed stays, the dearest first. A pinned model never goes.
+ * Who turns out not to be needed stays, the dearest first. A pinned model never goes. Where even what those who leave would leave
+ * behind is too much, their processes end.
  */
 import { assert } from "../base/assert.ts";
 import type { Device } from "./devices.ts";
@@ -24,6 +26,8 @@ export type Placement =
       readonly kind: "possible";
       /** They are awake, and must be drained and put away. */
       readonly victims: readonly ModelId[];
+      /** Those of them that must not leave anything behind: their processes end. */
+      readonly ends: readonly ModelId[];
       /** They sleep, and their processes must end. */
       readonly stops: readonly ModelId[];
     }
@@ -60,19 +64,29 @@ export function placementFor(target: ModelRecord, view: PlacementView): Placemen
       chosen.push(record);
       if (room.shortOn() === null) break;
     }
-    const short = room.shortOn();
-    if (short !== null) return { kind: "impossible", because: room.explain(short) };
-    for (const record of chosen.toReversed()) {
-      room.giveBack(record);
-      if (room.shortOn() === null) chosen.splice(chosen.indexOf(record), 1);
-      else room.take(record);
+    if (room.shortOn() === null) {
+      for (const record of chosen.toReversed()) {
+        room.giveBack(record);
+        if (room.shortOn() === null) chosen.splice(chosen.indexOf(record), 1);
+        else room.take(record);
+      }
     }
   }
+  const ends: ModelRecord[] = [];
+  for (const record of [...victims, ...chosen]) {
+    if (room.shortOn() === null) break;
+    if (!leavesResidue(record) || !room.isShortWhere(record)) continue;
+    room.takeResidue(record);
+    ends.push(record);
+  }
+  const short = room.shortOn();
+  if (short !== null) return { kind: "impossible", because: room.explain(short) };
   const all = [...victims, ...chosen];
   const ids = (state: (record: ModelRecord) => boolean): ModelId[] => all.filter(state).map(({ spec }) => spec.id);
   return {
     kind: "possible",
     victims: ids((record) => record.state.kind !== "asleep"),
+    ends: ends.map(({ spec }) => spec.id),
     stops: ids((record) => record.state.kind === "asleep"),
   };
 }
@@ -121,6 +135,11 @@ class Room {
     this.#add(record, -freedBytes(record));
   }
 
+  /** Nothing of it is to be left behind either. */
+  takeResidue(record: ModelRecord): void {
+    this.#add(record, record.memory.residueBytes);
+  }
+
   /** A device on which there is too little, or null. */
   shortOn(): DeviceId | null {
     for (const [id, bytes] of this.#freeBytes) if (bytes < 0) return id;
@@ -162,10 +181,16 @@ class Room {
 }
 
 /** What comes free on each device when this one goes: all of it where nothing of it is left behind. */
-function freedBytes({ state, spec, memory }: ModelRecord): number {
+function freedBytes(record: ModelRecord): number {
+  const { state, memory } = record;
   if (state.kind === "asleep") return memory.residueBytes;
-  const level = state.kind === "draining" ? state.to : spec.sleepLevel;
-  return (memory.needBytes ?? 0) - (level === 3 ? 0 : memory.residueBytes);
+  return (memory.needBytes ?? 0) - (leavesResidue(record) ? memory.residueBytes : 0);
+}
+
+/** Whether it only falls asleep when it must leave. */
+function leavesResidue({ state, spec }: ModelRecord): boolean {
+  if (state.kind === "asleep") return false;
+  return (state.kind === "draining" ? state.to : spec.sleepLevel) !== 3;
 }
 
 /** Everyone who could make room, who goes first first. */
@@ -181,20 +206,21 @@ function movesInOrder(target: ModelRecord, beside: readonly ModelRecord[], view:
     ...cheapestFirst(unused),
     ...cheapestFirst(sleepers.filter(({ record }) => !isUsed(record))),
     ...cheapestFirst(used),
-    ...cheapestFirst(sleepers.filter(({ record }) => isUsed(record))),
+    ...cheapestFirst(sleepers.filter(({ record }) => isUsed(record) && record.suspendedSinceMs === null)),
+    // Their requests end with them: better than that nobody goes on.
+    ...cheapestFirst(sleepers.filter(({ record }) => record.suspendedSinceMs !== null)),
   ];
 }
 
 /** Sleepers that share a device whose memory is counted, and that nothing keeps from being stopped. */
-function sleepersBeside({ spec }: ModelRecord, { engines, everywhere }: PlacementView): ModelRecord[] {
+function sleepersBeside({ spec }: ModelRecord, { engines, everywhere, within }: PlacementView): ModelRecord[] {
   const ids = new Set<ModelId>();
   for (const device of engines.devices.of(spec)) {
     if (device.memoryBytes !== null || everywhere === true) for (const id of device.sleepers) ids.add(id);
   }
   ids.delete(spec.id);
-  return [...ids]
-    .map((id) => engines.get(id))
-    .filter((sleeper) => sleeper.switch === null && sleeper.suspendedSinceMs === null);
+  const sleepers = [...ids].map((id) => engines.get(id));
+  return sleepers.filter((sleeper) => sleeper.switch === null || sleeper.switch === within);
 }
 
 /** In use: something runs on it, or waits for it. */

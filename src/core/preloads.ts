@@ -33,8 +33,9 @@ export class Preloads {
       const { spec, state, island, lastFailure, retryAtMs } = record;
       // A pinned one is to be awake, any other one only to be there.
       const isThere = spec.pinned === true ? state.kind === "awake" : state.kind === "asleep" || state.kind === "awake";
-      if (isThere) this.#left.delete(record);
-      if (isThere || island.waiting.size > 0 || (lastFailure !== null && retryAtMs > nowMs)) continue;
+      const isSettled = isThere || this.#parts.switches.isHopeless(record, nowMs);
+      if (isSettled) this.#left.delete(record);
+      if (isSettled || island.waiting.size > 0 || (lastFailure !== null && retryAtMs > nowMs)) continue;
       const isQuiet = (victim: ModelRecord): boolean => !isUsed(victim) && nowMs >= victim.lastUsedAtMs + QUIET_MS;
       if (this.#parts.switches.couldBeginUnnoticed(record, isQuiet, nowMs)) return record;
     }

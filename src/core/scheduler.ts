@@ -104,6 +104,8 @@ export class Scheduler {
       costs,
       drains,
       host,
+      onLeft: (record) => this.#deciding.changed(record),
+      stopSleeper: (record, atMs) => this.#stop(record, noRoomLeft(record), atMs),
       chooseAgain: policy.chooseAgain === undefined ? null : chooseAgain,
     });
     const forcedCredit = options.forcedCredit === undefined ? null : new ForcedCredit(options.forcedCredit);
@@ -470,7 +472,9 @@ export class Scheduler {
     this.#engines.stop(record, reason, nowMs);
     if (wasComing) this.#switches.targetFailed(record, reason, nowMs);
     if (delayMs > 0) this.#admission.refuseAllWaiting(record, withRetryAfter(reason, delayMs), nowMs);
-    if (!wasComing && record.switch !== null) this.#switches.victimDrained(record, nowMs);
+    // What stood still on it may have been all that wanted it.
+    const isCalledOff = this.#switches.waiterLeft(record, nowMs);
+    if (!wasComing && !isCalledOff && record.switch !== null) this.#switches.victimDrained(record, nowMs);
     this.#preloads.done(record);
     this.#deciding.changed(record);
   }
@@ -562,6 +566,11 @@ const SHUTTING_DOWN: Failure = failure("shutting_down", "llmux is shutting down 
 
 function withRetryAfter(reason: Failure, retryAfterMs: number): Failure {
   return { ...reason, retryAfterMs };
+}
+
+function noRoomLeft({ spec }: ModelRecord): Failure {
+  const message = `the sleeping engine of model ${spec.id} had to end so that another model has room, and what stood still on it with it`;
+  return failure("drain_timeout", message);
 }
 
 function stoppedByOperator({ spec }: ModelRecord): Failure {

@@ -17,6 +17,10 @@ interface Parts {
   readonly costs: SwitchCosts;
   readonly drains: Drains;
   readonly host: HostMemory;
+  /** Ends the process of a sleeper, for the sake of another model. */
+  readonly stopSleeper: (record: ModelRecord, nowMs: number) => void;
+  /** A model is in no switch any more: on its devices something else may begin. */
+  readonly onLeft: (record: ModelRecord) => void;
   /** Whom to wake after a drain, of those who could come instead; null: always the one for whom it was. */
   readonly chooseAgain: ((records: readonly ModelRecord[], nowMs: number) => ModelId) | null;
 }
@@ -57,6 +61,12 @@ export class Switches {
     return { victims: placement.victims, obstacle: this.#obstacleFor(target, placement) };
   }
 
+  /** True when it could not be awake whoever left, as beside pinned models. Not to be told while others change there. */
+  isHopeless(target: ModelRecord, nowMs: number): boolean {
+    if (this.#parts.engines.devices.obstacleFor(target.spec) !== null) return false;
+    return placementFor(target, this.#view(nowMs)).kind === "impossible";
+  }
+
   /** Only models that nobody uses would have to leave, and nothing is in the way. */
   couldBeginUnnoticed(target: ModelRecord, isQuiet: (victim: ModelRecord) => boolean, nowMs: number): boolean {
     const { victims, obstacle } = this.outlookFor(target, nowMs);
@@ -85,6 +95,10 @@ export class Switches {
     const { victims: from, target: to } = change;
     engines.journal({ kind: "switch started", from: [...from], to, because, compared }, nowMs);
     for (const victim of this.#members(change.victims)) {
+      if (placement.ends.includes(victim.spec.id)) {
+        drains.begin(victim, 3, { for: "switch" }, nowMs);
+        continue;
+      }
       const { level, stops } = host.bedFor(victim, (sleeper) => this.#mayStop(sleeper, change));
       this.#join(change, stops);
       change.stops.push(...stops.map(({ spec }) => spec.id));
@@ -157,7 +171,8 @@ export class Switches {
   /** Who could make room for a wake that has found too little memory; null when nobody can, or one has already. */
   oneMoreFor(target: ModelRecord, nowMs: number): ModelRecord | null {
     const change = target.switch;
-    if (change === null || change.extra !== null) return null;
+    // For a preload nobody has to go, and for nobody neither.
+    if (change === null || change.extra !== null || !isWanted(target)) return null;
     const extra = oneMoreFor(target, this.#view(nowMs), change.victims);
     if (extra === null || extra.switch !== null) return null;
     const { devices } = this.#parts.engines;
@@ -203,6 +218,10 @@ export class Switches {
     const own = devices.obstacleFor(target.spec);
     if (own !== null) return own;
     if (!isAway(target.state)) return `its engine is ${target.state.kind}`;
+    // One that was ordered to sleep will change its memory as soon as its requests have ended.
+    for (const id of devices.residentsBeside(target.spec)) {
+      if (engines.get(id).state.kind === "draining") return `${id} is draining`;
+    }
     for (const id of placement.victims) {
       const victim = engines.get(id);
       if (victim.state.kind !== "awake") return `${id} is ${victim.state.kind}`;
@@ -235,12 +254,12 @@ export class Switches {
 
   /** Puts everyone away whose turn it is. True when all are. */
   #evict(change: Switch, nowMs: number): boolean {
-    const { engines, host } = this.#parts;
+    const { engines, host, stopSleeper } = this.#parts;
     const { devices } = engines;
     for (const sleeper of this.#members(change.stops)) {
       if (sleeper.state.kind !== "asleep" || devices.changeOn(sleeper.spec) !== null) continue;
       host.onGivenUp(sleeper);
-      engines.stop(sleeper, null, nowMs);
+      stopSleeper(sleeper, nowMs);
     }
     // What they held of the host is what the next ones may need.
     if (this.#members(change.stops).some(({ state }) => state.kind === "asleep" || !isAway(state))) return false;
@@ -295,8 +314,12 @@ export class Switches {
     if (devices.of(record.spec).some(({ switch: owner }) => owner !== change)) return false;
     const placement = memoized(record, view, memo);
     if (placement.kind === "impossible") return false;
-    const { victims, stops } = placement;
-    return victims.every((id) => change.victims.includes(id)) && stops.every((id) => change.stops.includes(id));
+    const { victims, stops, ends } = placement;
+    return (
+      ends.length === 0 &&
+      victims.every((id) => change.victims.includes(id)) &&
+      stops.every((id) => change.stops.includes(id))
+    );
   }
 
   /** What is left of a crashed engine only comes free, which does a sleep no harm. */
@@ -335,10 +358,11 @@ export class Switches {
   }
 
   #leave(change: Switch): void {
-    const { engines } = this.#parts;
+    const { engines, onLeft } = this.#parts;
     engines.devices.release(change);
     for (const record of this.#members([change.target, ...change.victims, ...change.stops])) {
       if (record.switch === change) record.switch = null;
+      onLeft(record);
     }
   }
 
