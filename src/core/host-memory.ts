@@ -32,21 +32,19 @@ export class HostMemory {
 
   /** What level-1 sleepers take, in bytes; one of whom it is not known counts as nothing. */
   usedBytes(): number {
-    let bytes = 0;
-    for (const record of this.#parts.engines.all()) if (record.holdsHostMemory) bytes += record.memory.hostBytes ?? 0;
-    return bytes;
+    return heldBytes(this.#parts.engines.all());
   }
 
   /**
    * Where `record` can sleep: at its own level, or deeper if that is 1 and it does not fit. Others who sleep at level 1 make room
-   * for it if their credit is lower; `mayStop` says who can be stopped now.
+   * for it if their credit is lower; `mayStop` says who can be stopped now. Those in `leaving` will be gone by then anyway.
    */
-  bedFor(record: ModelRecord, mayStop: (sleeper: ModelRecord) => boolean, reservedBytes = 0): Bed {
+  bedFor(record: ModelRecord, mayStop: (sleeper: ModelRecord) => boolean, leaving: readonly ModelRecord[] = []): Bed {
     const { sleepLevel } = record.spec;
     const { budgetBytes, engines, credits } = this.#parts;
     const bytes = record.memory.hostBytes ?? 0;
     if (sleepLevel !== 1 || budgetBytes === null) return { level: sleepLevel, stops: [] };
-    let missing = this.usedBytes() + reservedBytes + bytes - budgetBytes;
+    let missing = this.usedBytes() - heldBytes(leaving) + bytes - budgetBytes;
     if (missing <= 0) return { level: 1, stops: [] };
     const stops: ModelRecord[] = [];
     if (bytes <= budgetBytes) {
@@ -80,6 +78,12 @@ export class HostMemory {
     const { costs } = this.#parts;
     return costs.estimateMs([], spec.id, 3) - costs.estimateMs([], spec.id, level);
   }
+}
+
+function heldBytes(records: Iterable<ModelRecord>): number {
+  let bytes = 0;
+  for (const { holdsHostMemory, memory } of records) if (holdsHostMemory) bytes += memory.hostBytes ?? 0;
+  return bytes;
 }
 
 function canMakeRoom(record: ModelRecord): boolean {

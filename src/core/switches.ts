@@ -99,7 +99,8 @@ export class Switches {
         drains.begin(victim, 3, { for: "switch" }, nowMs);
         continue;
       }
-      const { level, stops } = host.bedFor(victim, (sleeper) => this.#mayStop(sleeper, change));
+      const leaving = this.#members(change.stops);
+      const { level, stops } = host.bedFor(victim, (sleeper) => this.#mayStop(sleeper, change), leaving);
       this.#join(change, stops);
       change.stops.push(...stops.map(({ spec }) => spec.id));
       drains.begin(victim, level, { for: "switch" }, nowMs);

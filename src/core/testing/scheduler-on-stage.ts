@@ -4,7 +4,7 @@ import { failure, type Failure } from "../../base/failure.ts";
 import type { Effects } from "../effects.ts";
 import type { JournalEntry } from "../journal.ts";
 import type { Lease, LeaseOutcome, WaiterId } from "../lease.ts";
-import type { ModelId, ModelSpec } from "../model.ts";
+import type { DeviceSpec, ModelId, ModelSpec } from "../model.ts";
 import { fifo } from "../policies/fifo.ts";
 import type { Policy } from "../policy.ts";
 import type { OperatorCommand } from "../operator.ts";
@@ -21,6 +21,8 @@ export interface StageOptions {
   readonly requestTimeoutMs?: number;
   readonly drainTimeoutMs?: number | null;
   readonly drainBudgetMs?: number | null;
+  readonly devices?: readonly DeviceSpec[];
+  readonly hostMemoryBytes?: number | null;
 }
 
 /** Time stands still but for `pass`. After every event the scheduler's invariants are checked. */
@@ -43,6 +45,8 @@ export class SchedulerOnStage {
       requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
       drainTimeoutMs: options.drainTimeoutMs ?? null,
       drainBudgetMs: options.drainBudgetMs ?? null,
+      devices: options.devices ?? [],
+      hostMemoryBytes: options.hostMemoryBytes ?? null,
     };
     this.scheduler = new Scheduler(specs, schedulerOptions, this.#effects(), 0);
   }
