@@ -79,11 +79,36 @@ export const BUGS_IN_HEARING: KnownBugs = {
     mutation: {
       events: (events) => ({ ...events, onSleepFailed: (model, _reason, nowMs) => events.onAsleep(model, nowMs) }),
     },
-    noticedBy: ["one model a device", "order fits the engine", "no stall"],
+    noticedBy: ["one model a device", "memory suffices", "order fits the engine", "no stall"],
   }),
   "does not hear of the shutdown": () => ({
     mutation: { events: (events) => ({ ...events, onShutdown: () => {} }) },
     noticedBy: ["no stall", "shutdown wakes nobody"],
+  }),
+  "takes devices for larger than they are": () => ({
+    mutation: {
+      options: ({ devices = [], ...options }) => ({
+        ...options,
+        devices: devices.map(({ id, memoryBytes }) => ({
+          id,
+          memoryBytes: memoryBytes === null ? null : 2 * memoryBytes,
+        })),
+      }),
+    },
+    noticedBy: ["memory suffices"],
+  }),
+  "does not count the host's memory": () => ({
+    mutation: { options: (options) => ({ ...options, hostMemoryBytes: null }) },
+    noticedBy: ["memory suffices"],
+  }),
+  "has requests stand still before their time to end is over": () => ({
+    mutation: {
+      options: ({ drainBudgetMs = null, ...options }) => ({
+        ...options,
+        drainBudgetMs: drainBudgetMs === null ? null : drainBudgetMs / 2,
+      }),
+    },
+    noticedBy: ["put away only when drained", "revoked for a reason, and in time"],
   }),
   "ignores the minimum stay": () => ({
     mutation: { options: (options) => ({ ...options, policy: newestFirst({ minActiveMs: 0 }) }) },

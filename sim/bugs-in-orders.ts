@@ -229,7 +229,7 @@ export const BUGS_IN_ORDERS: KnownBugs = {
         record: (entry) => (entry.kind === "switch cancelled" ? undefined : effects.record(entry)),
       }),
     },
-    noticedBy: ["switches are told to their end", "no switch for nobody"],
+    noticedBy: ["switches are told to their end", "no switch for nobody", "one transition a device"],
   }),
   "tries a failed model again at once": () => ({
     mutation: {
@@ -244,7 +244,7 @@ export const BUGS_IN_ORDERS: KnownBugs = {
         },
       }),
     },
-    noticedBy: ["backoff", "one model a device"],
+    noticedBy: ["backoff", "one model a device", "memory suffices"],
   }),
 };
 

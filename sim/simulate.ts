@@ -86,7 +86,7 @@ function runUntilQuiet(world: World, scheduler: Scheduler, progress: { events: n
 function newScheduler(world: World, mutation: Mutation): Scheduler {
   const { models, policy, minActiveMs, requestTimeoutMs, drainTimeoutMs, budgets } = world.scenario;
   const options: SchedulerOptions = {
-    ...(budgets ?? {}),
+    ...budgets,
     policy: policyOf(policy, minActiveMs),
     requestTimeoutMs,
     drainTimeoutMs,
