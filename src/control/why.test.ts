@@ -47,6 +47,13 @@ describe("why a model sleeps as it does", () => {
     equal(asleepAt(1, { kind: "room", for: { ...toB, before: "b", to: "c" } }), "put to sleep to make room for c");
   });
 
+  it("says that it is not asleep but stopped where there was no room for it asleep", () => {
+    const left = { kind: "room", for: toB } as const;
+    const why = (sleepLevel: 1 | 3): string => whyThere(modelSnapshot("a", { sleepLevel }), { came: null, left });
+    equal(why(1), "its engine was stopped to make room for b, with no room for it asleep");
+    equal(why(3), "its engine was stopped to make room for b");
+  });
+
   it("says during which switch the engine of a sleeper was stopped", () => {
     const why = whyThere(modelSnapshot("a"), { came: null, left: { kind: "given up", during: toB } });
     equal(why, "its engine was stopped while it was asleep, in the switch to b");

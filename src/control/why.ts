@@ -30,7 +30,9 @@ export function whyThere(model: ModelSnapshot, { came, left }: ModelStory): stri
     case "stopping":
       return `its engine is being stopped${reason(left)}`;
     case "stopped":
-      return left === null ? "not started yet: nobody has asked for it" : `its engine was stopped${reason(left)}`;
+      if (left === null) return "not started yet: nobody has asked for it";
+      // One that is meant to sleep is stopped for room only where even a sleeper would be too much.
+      return `its engine was stopped${reason(left)}${left.kind === "room" && sleepLevel !== 3 ? ", with no room for it asleep" : ""}`;
     case "failed":
       return `it failed: ${state.failure.message}`;
   }
