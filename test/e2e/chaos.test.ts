@@ -1,6 +1,7 @@
 /** Everything at once: three models, impatient clients, and engines that are killed at random moments. */
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
+import { dice } from "./support/dice.ts";
 import { markedProcesses } from "./support/marked-processes.ts";
 import { readParent } from "./support/parent-of.ts";
 import { scenario } from "./support/scenario.ts";
@@ -11,15 +12,6 @@ const NAMES = ["a", "b", "c"] as const;
 
 /** Of what is refused, the client is told that it is for now. 499 and the like never reach a client. */
 const EXPECTED: ReadonlySet<number> = new Set([200, 502, 503, 504]);
-
-/** The same numbers for the same seed: what happens is still up to the machine. */
-function dice(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 /** Kills an engine, or one of its processes, if there is one at this moment. */
 async function killSomebody(stage: Stage, roll: (below: number) => number): Promise<void> {

@@ -1,10 +1,10 @@
 /** A machine of its own for one test: a folder, a pretend GPU, a configuration, llmux on top, and a look round at the end. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { controlSocketPath, switchCostFile } from "../../../src/base/state-files.ts";
+import { controlSocketPath } from "../../../src/base/state-files.ts";
 import { fetchStatus } from "../../../src/control/control-client.ts";
 import type { ModelStatus, StatusDocument } from "../../../src/control/status.ts";
 import { Ledger, type LedgerSnapshot } from "../../../src/mock-vllm/ledger.ts";
@@ -12,6 +12,7 @@ import { processIdentity } from "../../../src/mock-vllm/process-identity.ts";
 import { until } from "../../support/until.ts";
 import { Client } from "./client.ts";
 import type { EventLog } from "./event-log.ts";
+import { writeCosts, type Costs } from "./former-costs.ts";
 import { freePort } from "./free-port.ts";
 import { LlmuxProcess } from "./llmux-process.ts";
 import { describeProcess, killMarked, markedProcesses } from "./marked-processes.ts";
@@ -33,14 +34,10 @@ export interface Setup {
   readonly top?: Readonly<Record<string, unknown>>;
   /** The pretend GPUs; by default one that has room for one engine that is awake. */
   readonly gpus?: string;
+  /** Engines are killed beside others that start: one that sees memory come free while it looks round gives up. */
+  readonly kills?: true;
   /** What an earlier run has found out about its models, whoever had to leave for them. */
-  readonly costs?: Readonly<Record<string, ModelCosts>>;
-}
-
-/** How long a model takes to come up, in ms. */
-export interface ModelCosts {
-  readonly startMs: number;
-  readonly wakeMs: number;
+  readonly costs?: Costs;
 }
 
 /** Faults by name, as the stand-in takes them. */
@@ -48,8 +45,10 @@ export type Faults = Readonly<Record<string, { readonly times?: number; readonly
 
 const DEFAULT_MODELS: Readonly<Record<string, ModelSetup>> = { a: {}, b: {}, c: {} };
 
-/** An engine that says this got in another one's way. */
-const IN_THE_WAY = /Free memory on device|Error in memory profiling|torch\.OutOfMemoryError/;
+/** An engine that says this found another one in its way. */
+const IN_THE_WAY = /Free memory on device|torch\.OutOfMemoryError/;
+/** The same of one that was leaving. */
+const ON_ITS_WAY_OUT = /Error in memory profiling/;
 
 /** How long the members of a group that was killed may take to vanish. */
 const VANISH_MS = 3_000;
@@ -88,7 +87,7 @@ export class Stage {
 
   /** Starts llmux and waits until it listens. */
   async start(launcher: readonly string[] = []): Promise<LlmuxProcess> {
-    if (this.#runs.length === 0) this.#writeCosts();
+    if (this.#runs.length === 0) writeCosts(this.stateDir, this.#setup.costs);
     const llmux = this.launch(this.writeConfig(), launcher);
     await llmux.log.until("listening");
     return llmux;
@@ -248,7 +247,12 @@ export class Stage {
     }
     if (this.#hasOutsider) return;
     for (const { log } of this.#runs) {
-      const complaints = log.all("engine output").filter(({ line }) => IN_THE_WAY.test(String(line)));
+      const complaints = log
+        .all("engine output")
+        .filter(
+          ({ line }) =>
+            IN_THE_WAY.test(String(line)) || (this.#setup.kills !== true && ON_ITS_WAY_OUT.test(String(line))),
+        );
       assert.deepEqual(complaints, [], "an engine found the memory of another one in its way");
     }
   }
@@ -267,18 +271,6 @@ export class Stage {
 
   #openLedger(): Ledger {
     return Ledger.open(join(this.folder, "ledger"), { gpus: this.#gpus });
-  }
-
-  #writeCosts(): void {
-    const { costs } = this.#setup;
-    if (costs === undefined) return;
-    const entries = Object.entries(costs).flatMap(([to, { startMs, wakeMs }]) => [
-      { from: "idle", to, level: 3, costMs: startMs },
-      { from: "idle", to, level: 1, costMs: wakeMs },
-      { from: "idle", to, level: 2, costMs: wakeMs },
-    ]);
-    mkdirSync(this.stateDir, { recursive: true, mode: 0o700 });
-    writeFileSync(switchCostFile(this.stateDir), JSON.stringify({ version: 1, costs: entries }), { mode: 0o600 });
   }
 
   get #gpus(): string {
