@@ -11,6 +11,7 @@ import { MetricsServer } from "./control/metrics-server.ts";
 import type { OperatorDesk } from "./control/operator-routes.ts";
 import { Metrics } from "./control/metrics.ts";
 import { ModelStories } from "./control/model-stories.ts";
+import { TraceRecorder } from "./control/trace-recorder.ts";
 import { takeStatus, type StatusDocument } from "./control/status.ts";
 import { SwitchCostFile } from "./control/switch-cost-file.ts";
 import { SwitchHistory } from "./control/switch-history.ts";
@@ -125,6 +126,15 @@ export function createApp(config: Config, options: AppOptions): App {
   const verdicts = (nowMs: number): readonly Verdict[] => scheduler.explain(nowMs);
   const explain = (query: ExplanationQuery): ExplanationDocument =>
     takeExplanation({ snapshot, verdicts, history, stories, clock, promise }, query);
+  const recorder =
+    config.recordTrace === null
+      ? null
+      : new TraceRecorder({
+          file: config.recordTrace,
+          clock,
+          log,
+          oldestInProgress: () => gateway.oldestArrivalEpochMs(),
+        });
   const gateway = createGateway({
     models: config.models.map(({ name, aliases }) => ({ id: name, aliases })),
     desk,
@@ -138,6 +148,7 @@ export function createApp(config: Config, options: AppOptions): App {
     onAccess(entry) {
       metrics.recordAccess(entry);
       logAccess(log, entry);
+      recorder?.record(entry);
     },
     onBug: (error) =>
       log.error("bug", { message: describeError(error), stack: error instanceof Error ? error.stack : "" }),
@@ -214,6 +225,7 @@ export function createApp(config: Config, options: AppOptions): App {
       scheduler.onShutdown(config.shutdownTimeoutMs, clock.nowMs());
       await finished.promise;
       await gateway.idle();
+      await recorder?.close();
       await closeDoors();
     },
     kill() {

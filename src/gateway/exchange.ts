@@ -66,7 +66,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
   readonly #headers: RequestHeaders;
   readonly #expectsContinue: boolean;
   readonly #startedAtMs: number;
-  readonly #arrivedAtEpochMs: number;
+  /** In ms since 1970. */
+  readonly arrivedAtEpochMs: number;
   readonly #retries = new Retries();
   #dialect: Dialect = "openai";
   #guest: Guest | null = null;
@@ -98,7 +99,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
     this.#response = response;
     this.#expectsContinue = expectsContinue;
     this.#startedAtMs = house.clock.nowMs();
-    this.#arrivedAtEpochMs = house.clock.epochMs();
+    this.arrivedAtEpochMs = house.clock.epochMs();
     this.#headers = readRequestHeaders(request.rawHeaders);
   }
 
@@ -419,7 +420,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
       model: this.#forEngine?.model ?? null,
       status,
       outcome,
-      arrivedAtEpochMs: this.#arrivedAtEpochMs,
+      arrivedAtEpochMs: this.arrivedAtEpochMs,
       durationMs: this.#house.clock.nowMs() - this.#startedAtMs,
       waitedMs: this.#waitedMs + this.#waitedInVainMs,
       bytesIn: this.#bytesIn,

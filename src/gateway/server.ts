@@ -98,6 +98,8 @@ export interface Gateway {
   renewTls(identity: TlsIdentity): void;
   /** Resolves when no request is in progress, at once if none is. */
   idle(): Promise<void>;
+  /** When the oldest request that is in progress arrived, in ms since 1970; null while none is. */
+  oldestArrivalEpochMs(): number | null;
   /** Breaks every connection, and stops accepting if that has not been done. */
   destroy(): void;
 }
@@ -182,6 +184,11 @@ class HttpGateway implements Gateway {
 
   renewTls({ cert, key }: TlsIdentity): void {
     if ("setSecureContext" in this.#server) this.#server.setSecureContext({ cert, key, minVersion: TLS_VERSION_MIN });
+  }
+
+  oldestArrivalEpochMs(): number | null {
+    const [oldest] = this.#open;
+    return oldest?.arrivedAtEpochMs ?? null;
   }
 
   idle(): Promise<void> {
