@@ -27,9 +27,11 @@ export class EngineRules {
    * ended there. Rule "the end wakes nobody": once llmux ends, nothing starts or wakes.
    */
   onChangeBegins(engine: SimulatedEngine, change: EngineChange): void {
+    const sinceEndMs = this.endBeganAtMs === null ? -Infinity : this.#clock.nowMs - this.endBeganAtMs;
+    if (sinceEndMs >= 0 && sinceEndMs <= UNDER_WAY_MS) return;
     this.#demandAlone(engine, change);
     const comesUp = change === "starting" || change === "waking";
-    const isLate = this.endBeganAtMs !== null && this.#clock.nowMs > this.endBeganAtMs + UNDER_WAY_MS;
+    const isLate = sinceEndMs > 0;
     this.#referee.demand(
       !(comesUp && isLate),
       "the end wakes nobody",

@@ -61,6 +61,23 @@ test(
 );
 
 test(
+  "an answer that is given up because there is no room behind another one cuts the connection when it is its turn",
+  { todo: "the same, and its client is taken for one that does not read" },
+  async () => {
+    const scenario = quiet();
+    const [first] = scenario.clients;
+    const shared = { ...first, connection: 1, isPipelined: true };
+    const clients = [
+      { ...shared, pieces: 12, pieceMs: 20_000 },
+      { ...shared, id: 2, atMs: 1_005, pieces: 9, pieceBytes: 50_000 },
+      { ...shared, id: 3, atMs: 1_010, pieces: 2 },
+    ];
+    const { broken } = await simulateApp({ ...scenario, clients });
+    assert.equal(broken, null);
+  },
+);
+
+test(
   "a client of HTTP/1.0 that does not read sees that its answer was cut off",
   { todo: "its connection is closed in order, which is how its answers end" },
   async () => {
