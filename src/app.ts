@@ -89,6 +89,7 @@ export function createApp(config: Config, options: AppOptions): App {
     revoke: (lease, reason) => desk.onRevoke(lease, reason),
     alarmAt: alarm.set,
     record(entry) {
+      desk.onJournal(entry);
       metrics.record(entry);
       history.record(entry);
       stories.record(entry);
@@ -142,6 +143,7 @@ export function createApp(config: Config, options: AppOptions): App {
     snapshot,
     apiKeys: config.apiKeys,
     adminKeyHash: config.adminKeyHash,
+    spoolFolder: config.stateDir,
     bodyBytesMax: config.maxBodyBytes,
     limits: gatewayLimits(config.limits),
     ...(tls === null ? {} : { tls: () => tls.identity() }),

@@ -9,6 +9,8 @@ export type FailureCode =
   | "model_not_found"
   | "route_not_found"
   | "method_not_allowed"
+  /** No engine that is known of has made this response. */
+  | "response_not_found"
   /** No key, or one that is none of the configured ones. */
   | "invalid_api_key"
   /** The key may not use this model. */

@@ -7,6 +7,7 @@ import { isDying, LAST_WORD_BYTES_MAX, LAST_WORD_STATUS } from "./dying-engine.t
 import { isEventStream } from "./event-stream.ts";
 import type { RequestBody } from "./body.ts";
 import { answerHeaders } from "./headers.ts";
+import { ResponseIdSearch, type MadeResponses } from "./made-responses.ts";
 import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS, UsageTail, type TokenCounts } from "./usage-tail.ts";
 
@@ -19,7 +20,16 @@ export interface EngineRequest {
   readonly headers: string[];
   /** Null for a request that has none. */
   readonly body: RequestBody | null;
-  readonly requestId: string;
+  /** Where the id of what the engine makes is to be remembered; null where it makes nothing that has one. */
+  readonly madeResponses: MadeResponses | null;
+}
+
+/** What the gateway adds to an answer. */
+export interface AnswerHead {
+  /** Of our own, names and values, flat. */
+  readonly headers: readonly string[];
+  /** The client has been told already that it will get an event stream, and with status 200. */
+  readonly isOpened: boolean;
 }
 
 /** Who sends it. None of these is called after `cancel`. */
@@ -28,8 +38,16 @@ export interface AttemptOwner {
   onBlocked(): void;
   /** The engine's answer is complete and its last byte is written to the client's response, which is ended. */
   onAnswered(attempt: Attempt): void;
+  /** The engine has answered something else than the stream that the client was promised. Nothing of it has gone to the client. */
+  onMisplacedAnswer(attempt: Attempt, body: Buffer): void;
   /** The engine did not answer to the end. Never called from within `send`, nor from within an effect of the scheduler. */
   onAttemptFailed(attempt: Attempt, error: unknown): void;
+}
+
+/** An answer that is held back whole. */
+interface HeldAnswer {
+  readonly chunks: Buffer[];
+  bytes: number;
 }
 
 /**
@@ -41,6 +59,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   readonly #owner: AttemptOwner;
   readonly #response: ServerResponse;
   readonly #request: EngineRequest;
+  readonly #head: AnswerHead;
   #controller: Dispatcher.DispatchController | null = null;
   #heldBack: IncomingHttpHeaders | null = null;
   #status = 0;
@@ -53,11 +72,15 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #listensForDrain = false;
   #connection: EngineConnection | null = null;
   /** Set while the answer may be the last word of a dying engine. */
-  #lastWord: { readonly chunks: Buffer[]; bytes: number } | null = null;
+  #lastWord: HeldAnswer | null = null;
   #isEngineDying = false;
+  /** It is not what the client was promised: it is kept, up to a limit, and not passed on. */
+  #isMisplaced = false;
+  #idSearch: ResponseIdSearch | null = null;
   #usage: UsageTail | null = null;
 
-  constructor(owner: AttemptOwner, response: ServerResponse, request: EngineRequest) {
+  constructor(owner: AttemptOwner, response: ServerResponse, request: EngineRequest, head: AnswerHead) {
+    this.#head = head;
     this.#owner = owner;
     this.#response = response;
     this.#request = request;
@@ -133,23 +156,26 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.#isOver || status < 200) return;
     this.#status = status;
     this.#heldBack = headers;
-    if (status === LAST_WORD_STATUS) this.#lastWord = { chunks: [], bytes: 0 };
+    this.#isMisplaced = this.#head.isOpened && (status !== 200 || !isEventStream(headers["content-type"]));
+    if (status === LAST_WORD_STATUS || this.#isMisplaced) this.#lastWord = { chunks: [], bytes: 0 };
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#isOver) return;
-    if (this.#lastWord !== null) {
-      this.#lastWord.chunks.push(chunk);
-      this.#lastWord.bytes += chunk.length;
-      if (this.#lastWord.bytes > LAST_WORD_BYTES_MAX) this.#passOnLastWord();
-      return;
-    }
+    if (this.#lastWord !== null) return this.#keep(this.#lastWord, chunk);
     if (!this.#write(chunk)) this.#pause(controller);
+  }
+
+  #keep(lastWord: HeldAnswer, chunk: Buffer): void {
+    if (lastWord.bytes <= LAST_WORD_BYTES_MAX) lastWord.chunks.push(chunk);
+    lastWord.bytes += chunk.length;
+    if (lastWord.bytes > LAST_WORD_BYTES_MAX && !this.#isMisplaced) this.#passOnLastWord();
   }
 
   onResponseEnd(): void {
     if (this.#isOver) return;
-    if (this.#lastWord !== null && this.#connection !== null) void this.#questionEngine(this.#connection);
+    const mayDie = this.#status === LAST_WORD_STATUS && this.#lastWord !== null;
+    if (mayDie && this.#connection !== null) void this.#questionEngine(this.#connection);
     else this.#end();
   }
 
@@ -184,12 +210,14 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#bytesOut += chunk.length;
     this.#lastByte = chunk[chunk.length - 1] ?? 0;
     this.#usage?.push(chunk);
+    if (this.#idSearch !== null) this.#rememberId(this.#idSearch, chunk);
     return this.#response.write(chunk);
   }
 
   #end(): void {
     this.#isOver = true;
     try {
+      if (this.#isMisplaced) return this.#owner.onMisplacedAnswer(this, Buffer.concat(this.#lastWord?.chunks ?? []));
       this.#passOnLastWord();
       if (!this.#isStarted) this.#start();
       this.#response.end();
@@ -208,8 +236,17 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#hasLength = headers["content-length"] !== undefined;
     if (this.#status === 200 && (this.#isStream || isJson(headers["content-type"]))) {
       this.#usage = new UsageTail(this.#isStream);
+      if (this.#request.madeResponses !== null) this.#idSearch = new ResponseIdSearch();
     }
-    this.#response.writeHead(this.#status, answerHeaders(headers, this.#request.requestId, this.#isStream));
+    if (this.#head.isOpened) this.#hasLength = false;
+    else this.#response.writeHead(this.#status, answerHeaders(headers, this.#head.headers, this.#isStream));
+  }
+
+  #rememberId(search: ResponseIdSearch, chunk: Buffer): void {
+    const id = search.push(chunk);
+    if (id === null) return;
+    this.#request.madeResponses?.remember(id, this.#request.model);
+    this.#idSearch = null;
   }
 
   #pause(controller: Dispatcher.DispatchController): void {

@@ -34,6 +34,7 @@ const ROWS: Readonly<Record<FailureCode, Row>> = {
   invalid_request: BAD_REQUEST,
   model_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
   route_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
+  response_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
   method_not_allowed: { ...BAD_REQUEST, status: 405 },
   invalid_api_key: { status: 401, openai: "authentication_error", anthropic: "authentication_error" },
   model_not_allowed: { status: 403, openai: "permission_error", anthropic: "permission_error" },

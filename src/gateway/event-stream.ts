@@ -3,11 +3,36 @@ import type { Failure } from "../base/failure.ts";
 import { errorBody } from "./errors.ts";
 import type { Dialect } from "./routes.ts";
 
-const LINE_FEED = 10;
+/** Every event and every comment ends with it. */
+export const LINE_FEED = 10;
 
 /** True for the content type of server-sent events, whatever its parameters. */
 export function isEventStream(contentType: string | undefined): boolean {
   return contentType !== undefined && /^\s*text\/event-stream\s*(?:;|$)/i.test(contentType);
+}
+
+/** The headers of a stream that begins before its engine has said a word. */
+export const STREAM_HEADERS: readonly string[] = [
+  "content-type",
+  "text/event-stream; charset=utf-8",
+  "cache-control",
+  "no-cache",
+  "x-accel-buffering",
+  "no",
+];
+
+/**
+ * What an engine has answered instead of a stream, as the last event of the stream that its client has been promised; null if it is no
+ * error object.
+ */
+export function errorEventOf(body: Buffer, dialect: Dialect): string | null {
+  try {
+    const document: unknown = JSON.parse(body.toString());
+    if (typeof document !== "object" || document === null || !("error" in document)) return null;
+    return event(JSON.stringify(document), dialect);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -16,6 +41,9 @@ export function isEventStream(contentType: string | undefined): boolean {
  */
 export function errorEvent(failure: Failure, dialect: Dialect, requestId: string, lastByte: number): string {
   const border = lastByte === LINE_FEED ? "\n" : "\n\n";
-  const name = dialect === "anthropic" ? "event: error\n" : "";
-  return `${border}${name}data: ${errorBody(failure, dialect, requestId)}\n\n`;
+  return border + event(errorBody(failure, dialect, requestId), dialect);
+}
+
+function event(data: string, dialect: Dialect): string {
+  return `${dialect === "anthropic" ? "event: error\n" : ""}data: ${data}\n\n`;
 }

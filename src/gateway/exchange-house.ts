@@ -5,8 +5,10 @@ import type { Clock } from "../ports/clock.ts";
 import type { BodyLimits } from "./body.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Heart } from "./heart.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import type { ListingSource } from "./listing.ts";
+import type { MadeResponses } from "./made-responses.ts";
 import type { Models } from "./models.ts";
 
 /** Made once by the server, handed to each exchange. */
@@ -16,6 +18,8 @@ export interface ExchangeHouse extends ListingSource {
   readonly models: Models;
   readonly desk: LeaseDesk;
   readonly clock: Clock;
+  readonly heart: Heart;
+  readonly madeResponses: MadeResponses;
   readonly bodyLimits: BodyLimits;
   /** How long a request waits to hear that the engine which it could not reach has crashed. */
   readonly crashNoticeMs: number;

@@ -1,30 +1,28 @@
 /** One request of a client, from its headers to the end of its answer. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { assert } from "../base/assert.ts";
 import { formatDuration } from "../base/duration.ts";
 import { describeError, failure, type Failure } from "../base/failure.ts";
 import type { LeaseOutcome } from "../core/lease.ts";
-import type { Priority } from "../core/model.ts";
+import type { ModelId } from "../core/model.ts";
 import type { AccessOutcome, AccessRecord } from "../ports/access-record.ts";
 import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
-import { BodyIntake, bodyTooLarge, type BodyOwner, type RequestBody } from "./body.ts";
-import type { BodyAsk, BodyForm } from "./body-ask.ts";
+import { BodyIntake, type BodyOwner, type RequestBody } from "./body.ts";
+import type { BodyAsk } from "./body-ask.ts";
 import { breakOff } from "./break-off.ts";
-import { notAllowed, type Guest } from "./doorkeeper.ts";
+import type { Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
-import { errorEvent } from "./event-stream.ts";
+import { errorEvent, errorEventOf, LINE_FEED, STREAM_HEADERS } from "./event-stream.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
+import type { Listener } from "./heart.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
-import { ownAnswer } from "./listing.ts";
-import { JSON_FORM } from "./json-ask.ts";
-import type { GatewayModel } from "./models.ts";
-import { isMultipart, multipartForm } from "./multipart-ask.ts";
+import { modelOf, receive, type ForEngine } from "./reception.ts";
 import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
 import { Retries, type NextTry } from "./retries.ts";
-import { readPriority } from "./priority.ts";
 import { StallWatch } from "./stall-watch.ts";
-import { dialectOf, findRoute, splitTarget, type Dialect, type Route } from "./routes.ts";
+import type { Dialect, Route } from "./routes.ts";
 import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS } from "./usage-tail.ts";
 
@@ -44,16 +42,14 @@ const FINAL_REVOCATIONS: ReadonlySet<Failure["code"]> = new Set([
   "stopped_by_operator",
 ]);
 
-const TOO_MANY_CONNECTIONS = failure(
-  "too_many_connections",
-  "llmux has as many connections as it takes (max_connections).",
-);
+/** Where engines make what can be asked for again by its id. */
+const RESPONSES_PATH = "/v1/responses";
+
+/** What a client may leave unread of its heartbeats, in bytes; further ones are left out. */
+const UNREAD_BEATS_MAX = 16 * 1024;
 
 /** Of a request whose client left; nobody ever sees it. */
 const CLIENT_LEFT_STATUS = 499;
-
-/** A path that does not exist is repeated up to here. */
-const PATH_SHOWN_MAX = 200;
 
 /**
  * The way of a request: body, model, lease, one or more attempts, end. Whatever happens, it ends with the response's
@@ -74,9 +70,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
   /** Whether the guest's request counts, and is still to be taken from the count. */
   #hasEntered = false;
   #route: Route | null = null;
-  /** With the client's query. */
-  #enginePath = "";
-  #priority: Priority | undefined;
+  #destination: ForEngine | null = null;
   #intake: BodyIntake | null = null;
   #body: RequestBody | null = null;
   #forEngine: EngineRequest | null = null;
@@ -86,7 +80,12 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
   #crashNotice: TimerHandle | null = null;
   #result: Result | null = null;
   #stallWatch: StallWatch | null = null;
+  #wantsStream = false;
+  #beats: Listener | null = null;
+  /** The client has been told that a stream comes, before its engine was there. */
+  #isOpened = false;
   #waitedMs = 0;
+  #wakeMs = 0;
   /** Since when it waits, for one that will not be let in; the wait of one that was is told by its lease. */
   #waitsSinceMs: number | null = null;
   #waitedInVainMs = 0;
@@ -118,61 +117,25 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
   // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #open(): void {
-    const { method = "", url = "", httpVersion } = this.#request;
-    const { path, query } = splitTarget(url);
-    this.#dialect = dialectOf(path);
-    if (!this.#headers.hasHost && httpVersion === "1.1") return this.#refuse("The request has no Host header.");
-    const route = findRoute(path);
-    if (route?.answerer !== "health") {
-      if (this.#house.isSurplus(this.#request)) {
-        this.closeAfterwards();
-        return this.#fail(TOO_MANY_CONNECTIONS);
-      }
-      this.#guest = this.#house.doorkeeper.letIn(this.#headers);
-      // Also where there is nothing: what there is here is no business of those outside.
-      if (this.#guest === null) return this.#turnAway();
-    }
-    if (route === null) {
-      return this.#fail(failure("route_not_found", `There is no ${method} ${path.slice(0, PATH_SHOWN_MAX)} here.`));
-    }
+    const { dialect, route, guest, destination } = receive(this.#house, this.#request, this.#headers);
+    this.#dialect = dialect;
     this.#route = route;
-    if (!route.methods.includes(method)) {
-      const message = `${method} is not possible on ${route.path}, only ${route.methods.join(" and ")}.`;
-      return this.#fail(failure("method_not_allowed", message), ["allow", route.methods.join(", ")]);
+    this.#guest = guest;
+    if (destination.kind === "for an engine") return this.#takeBody(destination);
+    if (destination.kind === "refused") {
+      if (destination.closes) this.closeAfterwards();
+      return this.#fail(destination.failure, destination.headers);
     }
-    if (route.answerer !== "engine") {
-      const answer = ownAnswer(this.#house, route.answerer, path, this.#guest?.models ?? this.#house.models);
-      return "code" in answer ? this.#fail(answer) : this.#reply(answer, { status: answer.status, outcome: "served" });
-    }
+    return this.#reply(destination.answer, { status: destination.answer.status, outcome: "served" });
+  }
+
+  #takeBody(destination: ForEngine): void {
     const refusal = this.#guest?.enter() ?? null;
     if (refusal !== null) return this.#fail(refusal);
-    this.#hasEntered = true;
-    this.#enginePath = route.path + query;
-    this.#takeBody();
-  }
-
-  #turnAway(): void {
-    this.#fail(this.#house.doorkeeper.refusal(this.#headers), ["www-authenticate", "Bearer"]);
-  }
-
-  #takeBody(): void {
-    const priority = readPriority(this.#headers.priority);
-    if (typeof priority === "object") return this.#fail(priority);
-    this.#priority = this.#guest === null ? priority : this.#guest.weigh(priority);
-    const { contentLength, contentEncoding } = this.#headers;
-    const { bodyLimits } = this.#house;
-    const { bodyBytesMax } = bodyLimits;
-    if (contentLength !== null && contentLength > bodyBytesMax) return this.#fail(bodyTooLarge(bodyBytesMax));
-    if (contentEncoding !== null && contentEncoding.toLowerCase() !== "identity") {
-      return this.#refuse(`A body with content-encoding ${contentEncoding.slice(0, 50)} is not taken: send it plain.`);
-    }
+    this.#hasEntered = this.#guest !== null;
+    this.#destination = destination;
     if (this.#expectsContinue) this.#response.writeContinue();
-    this.#intake = new BodyIntake(this.#request, this.#bodyForm(), bodyLimits, this);
-  }
-
-  #bodyForm(): BodyForm {
-    const { contentType } = this.#headers;
-    return this.#route?.takesForms === true && isMultipart(contentType) ? multipartForm(contentType) : JSON_FORM;
+    this.#intake = new BodyIntake(this.#request, destination.form, this.#house.bodyLimits, this);
   }
 
   onBodyRefused(reason: Failure): void {
@@ -183,52 +146,72 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
     this.#body = body;
     this.#guard(() => {
       this.#bytesIn = body.length;
-      const model = this.#modelOf(ask);
-      if ("code" in model) return this.#fail(model);
-      const { forward: headers, requestId } = this.#headers;
-      const { method = "" } = this.#request;
-      this.#forEngine = { model: model.id, method, path: this.#enginePath, headers, body, requestId };
+      const destination = this.#destination;
+      assert(destination !== null, "a body has come for a request that goes nowhere");
+      let { model } = destination;
+      if (model === null) {
+        const named = modelOf(this.#house, this.#guest, this.#headers, ask);
+        if ("code" in named) return this.#fail(named);
+        model = named.id;
+      }
+      this.#forEngine = this.#requestFor(model, destination.path, body);
+      this.#wantsStream = this.#route?.streams === true && "wantsStream" in ask && ask.wantsStream;
       this.#ask(this.#forEngine);
     });
   }
 
-  #modelOf(ask: BodyAsk | Failure): GatewayModel | Failure {
-    const { modelOverride } = this.#headers;
-    if (modelOverride !== null) return this.#findModel(modelOverride);
-    if ("code" in ask) return ask;
-    if (ask.model !== null) return this.#findModel(ask.model);
-    return (this.#guest?.models ?? this.#house.models).unnamed("The body");
-  }
-
-  #findModel(name: string): GatewayModel | Failure {
-    const models = this.#guest?.models ?? this.#house.models;
-    const model = models.find(name);
-    if (model !== null) return model;
-    const forbidden = this.#house.models.find(name);
-    return forbidden === null ? models.notFound(name) : notAllowed(forbidden.id);
+  #requestFor(model: ModelId, path: string, body: RequestBody): EngineRequest {
+    const { forward: headers } = this.#headers;
+    const { method = "" } = this.#request;
+    // Nothing that only reads has a use for a body.
+    const sent = method === "GET" || method === "HEAD" || method === "DELETE" ? null : body;
+    const madeResponses = this.#route?.path === RESPONSES_PATH && method === "POST" ? this.#house.madeResponses : null;
+    return { model, method, path, headers, body: sent, madeResponses };
   }
 
   // ── the lease ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #ask(request: EngineRequest): void {
-    const answer = this.#house.desk.request(request.model, this, this.#priority);
+    const answer = this.#house.desk.request(request.model, this, this.#destination?.priority);
     if (answer.kind === "granted") this.#use(answer, request);
     else if (answer.kind === "refused") this.#fail(answer.failure);
     else {
       this.#waiting = answer;
       this.#waitsSinceMs = this.#house.clock.nowMs();
+      if (this.#wantsStream) this.#listen(answer, request.model);
     }
   }
 
+  #listen(place: Waiting, model: ModelId): void {
+    this.#beats = { place, model, onBeat: (comment) => this.#guard(() => this.#beat(comment)) };
+    this.#house.heart.add(this.#beats);
+  }
+
+  /** The first one promises a stream, so from here on whatever goes wrong is told as its last event. */
+  #beat(comment: string): void {
+    if (!this.#isOpened) {
+      this.#isOpened = true;
+      this.#response.writeHead(200, [...STREAM_HEADERS, ...this.#ownHeaders()]);
+    }
+    if (this.#response.writableLength <= UNREAD_BEATS_MAX) this.#response.write(comment);
+    this.#ownBytesOut += comment.length;
+  }
+
   onGrant(grant: Grant): void {
-    this.#waiting = null;
+    this.#stopListening();
     this.#guard(() => this.#forEngine !== null && this.#use(grant, this.#forEngine));
   }
 
   onRefusal(reason: Failure): void {
-    this.#waiting = null;
+    this.#stopListening();
     this.#stopWaiting();
     this.#guard(() => this.#fail(reason));
+  }
+
+  #stopListening(): void {
+    this.#waiting = null;
+    if (this.#beats !== null) this.#house.heart.remove(this.#beats);
+    this.#beats = null;
   }
 
   #stopWaiting(): void {
@@ -242,7 +225,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
       // The engine may have done its part already, and only the client is still reading.
       if (this.#response.writableEnded) return this.#release(this.#result?.outcome === "failed" ? "failed" : "served");
       this.#attempt?.cancel();
-      if (this.#response.headersSent) this.#breakOff(reason);
+      if (this.#attempt?.isStarted === true) this.#breakOff(reason);
       else if (FINAL_REVOCATIONS.has(reason.code)) this.#fail(reason);
       else this.#tryAgain(this.#retries.onCrashed(), reason);
     });
@@ -259,12 +242,26 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
   #use(grant: Grant, request: EngineRequest): void {
     this.#grant = grant;
     this.#waitedMs += grant.lease.waitedMs;
+    this.#wakeMs += grant.wakeMs;
     this.#waitsSinceMs = null;
     const connection = grant.connection();
     if (connection === null) return this.#tryAgain("wait for the crash", this.#unreachable("has just ended"));
     if (!this.#retries.take(connection)) return this.#fail(this.#unreachable("broke the connection each time"));
-    this.#attempt = new Attempt(this, this.#response, request);
+    const head = { headers: this.#isOpened ? NOTHING : this.#ownHeaders(), isOpened: this.#isOpened };
+    this.#attempt = new Attempt(this, this.#response, request, head);
     this.#attempt.send(connection);
+  }
+
+  /** On every answer, the model and how the time was spent as soon as they are known. */
+  #ownHeaders(): string[] {
+    const headers = ["x-request-id", this.#headers.requestId];
+    const model = this.#forEngine?.model;
+    if (model === undefined) return headers;
+    headers.push("x-llmux-model", this.#house.models.headerValueOf(model));
+    if (this.#waiting !== null) return headers;
+    const queueMs = String(Math.round(this.#waitedMs + this.#waitedInVainMs));
+    headers.push("x-llmux-queue-ms", queueMs, "x-llmux-wake-ms", String(Math.round(this.#wakeMs)));
+    return headers;
   }
 
   onBlocked(): void {
@@ -306,6 +303,16 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
     if (this.#response.socket === null) this.#release(outcome);
   }
 
+  onMisplacedAnswer(attempt: Attempt, body: Buffer): void {
+    const { status } = attempt;
+    const reason = this.#unreachable(`answered ${status} in place of the stream that was asked for`);
+    const outcome = status < 500 && status !== 200 ? "served" : "failed";
+    const lastWords =
+      (status === 200 ? null : errorEventOf(body, this.#dialect)) ??
+      errorEvent(reason, this.#dialect, this.#headers.requestId, LINE_FEED);
+    this.#cut({ status, outcome, ...(outcome === "failed" ? { failure: reason } : {}), isFinal: true }, lastWords);
+  }
+
   onAttemptFailed(attempt: Attempt, error: unknown): void {
     this.#guard(() => {
       // Between the error and this moment the lease may have been revoked, or the client may have gone.
@@ -344,12 +351,9 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
 
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #refuse(message: string): void {
-    this.#fail(failure("invalid_request", message));
-  }
-
-  /** The answer is this failure. Nothing has gone to the client yet. */
+  /** The answer is this failure. Nothing has gone to the client yet but, perhaps, heartbeats. */
   #fail(reason: Failure, headers: readonly string[] = []): void {
+    if (this.#isOpened) return this.#breakOff(reason);
     // Whoever had a lease once was not turned away at the door.
     const outcome = this.#grant === null && !this.#retries.hasTried ? "refused" : "failed";
     this.#release("failed");
@@ -366,7 +370,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
       expectsContinue: this.#expectsContinue,
       clock: this.#house.clock,
     };
-    const { bytes, lingers } = reply(to, answer);
+    const { bytes, lingers } = reply(to, { ...answer, headers: [...answer.headers, ...this.#ownHeaders()] });
     this.#ownBytesOut = bytes;
     this.#result = { ...result, isFinal: lingers };
     this.#watchEnd();
@@ -375,11 +379,17 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
   /** Part of the answer has gone to the client, and the rest will not come. */
   #breakOff(reason: Failure): void {
     const attempt = this.#attempt;
-    this.#result = { status: errorStatus(reason), outcome: "failed", failure: reason, isFinal: true };
-    this.#release("failed");
-    const isStream = attempt?.isStream === true;
-    const lastWords = isStream ? errorEvent(reason, this.#dialect, this.#headers.requestId, attempt.lastByte) : null;
-    const hasLength = attempt === null || attempt.hasLength;
+    const result: Result = { status: errorStatus(reason), outcome: "failed", failure: reason, isFinal: true };
+    const isStream = this.#isOpened || attempt?.isStream === true;
+    const lastByte = attempt?.isStarted === true ? attempt.lastByte : LINE_FEED;
+    this.#cut(result, isStream ? errorEvent(reason, this.#dialect, this.#headers.requestId, lastByte) : null);
+  }
+
+  #cut(result: Result, lastWords: string | null): void {
+    const attempt = this.#attempt;
+    this.#result = result;
+    this.#release(result.outcome === "served" ? "served" : "failed");
+    const hasLength = !this.#isOpened && (attempt === null || attempt.hasLength);
     breakOff({ response: this.#response, hasLength, lastWords }, this.#house.clock);
   }
 
@@ -392,6 +402,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
       this.#stallWatch?.cancel();
       if (this.#waiting !== null) this.#stopWaiting();
       this.#waiting?.leave();
+      this.#stopListening();
       // First the engine, then the lease: whoever gets the GPU next must not find our request still on it.
       this.#attempt?.cancel();
       this.#release(result.outcome === "refused" ? "failed" : result.outcome);
@@ -456,3 +467,5 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
 }
 
 function ignore(): void {}
+
+const NOTHING: readonly string[] = [];

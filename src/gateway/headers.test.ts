@@ -99,7 +99,7 @@ test("An answer keeps its headers but for those between engine and gateway", () 
     trailer: "x",
     "content-length": "3",
   };
-  assert.deepEqual(answerHeaders(from, "id", false), [
+  assert.deepEqual(answerHeaders(from, ["x-request-id", "id"], false), [
     "content-type",
     "t",
     "set-cookie",
@@ -114,7 +114,7 @@ test("An answer keeps its headers but for those between engine and gateway", () 
 });
 
 test("A stream is marked as not to be buffered, unless the engine has said something else", () => {
-  assert.deepEqual(answerHeaders({ "cache-control": "no-store" }, "id", true), [
+  assert.deepEqual(answerHeaders({ "cache-control": "no-store" }, ["x-request-id", "id"], true), [
     "cache-control",
     "no-store",
     "x-request-id",

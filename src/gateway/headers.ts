@@ -50,6 +50,9 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   "cookie",
 ]);
 
+/** Of an answer: what an engine calls so is none of the client's business. */
+const OWN: ReadonlySet<string> = new Set(["x-request-id", "x-llmux-model", "x-llmux-queue-ms", "x-llmux-wake-ms"]);
+
 /** An id goes into logs and comes back in a header: printable ASCII without blanks, and not endless. */
 const REQUEST_ID = /^[!-~]{1,128}$/;
 
@@ -108,11 +111,11 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
   };
 }
 
-/** The headers of the engine's answer that the client gets, names and values, flat. */
-export function answerHeaders(from: IncomingHttpHeaders, requestId: string, isStream: boolean): string[] {
+/** The headers of the engine's answer that the client gets, with our own, names and values, flat. */
+export function answerHeaders(from: IncomingHttpHeaders, own: readonly string[], isStream: boolean): string[] {
   let headers: string[] = [];
   for (const name of Object.keys(from)) {
-    if (HOP_BY_HOP.has(name) || name === "x-request-id") continue;
+    if (HOP_BY_HOP.has(name) || OWN.has(name)) continue;
     const value = from[name];
     if (typeof value === "string") headers.push(name, value);
     else for (const one of value ?? []) headers.push(name, one);
@@ -120,7 +123,7 @@ export function answerHeaders(from: IncomingHttpHeaders, requestId: string, isSt
   // Declared to be one string, and an array where the engine has sent it twice.
   const connection: string | readonly string[] | undefined = from.connection;
   if (connection !== undefined) headers = withoutNamed(headers, [connection].flat().join(","));
-  headers.push("x-request-id", requestId);
+  headers.push(...own);
   if (isStream) {
     // A proxy in front that collected the stream would make the client wait for the end of it.
     if (from["cache-control"] === undefined) headers.push("cache-control", "no-cache");

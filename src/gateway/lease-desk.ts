@@ -4,11 +4,12 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Failure } from "../base/failure.ts";
+import type { JournalEntry } from "../core/journal.ts";
 import type { Lease, LeaseId, LeaseOutcome, WaiterId } from "../core/lease.ts";
 import type { ModelId, Priority } from "../core/model.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { EngineConnection, EngineDirectory } from "../ports/engine-directory.ts";
+import type { EngineConnection, EngineDirectory, StartProgress } from "../ports/engine-directory.ts";
 
 /** Who asks for leases. None of these is called while `request` runs. */
 export interface Applicant {
@@ -44,6 +45,8 @@ export class LeaseDesk {
   readonly #directory: EngineDirectory;
   readonly #waiting = new Map<WaiterId, Waiting>();
   readonly #grants = new Map<LeaseId, Grant>();
+  /** The last start or wake of each model that came to a good end. */
+  readonly #wakes = new Map<ModelId, { readonly beganAtMs: number; readonly endedAtMs: number }>();
   #lastWaiterId = 0;
   /** The request that the scheduler is being asked about, and what it has said so far. */
   #asking: { readonly waiter: WaiterId; readonly applicant: Applicant } | null = null;
@@ -65,6 +68,38 @@ export class LeaseDesk {
     return this.#grants.size;
   }
 
+  /** Everybody's place among those who wait for the same model, from 1, by their arrival. */
+  positions(): ReadonlyMap<Waiting, number> {
+    const counts = new Map<ModelId, number>();
+    const positions = new Map<Waiting, number>();
+    for (const waiting of this.#waiting.values()) {
+      const position = (counts.get(waiting.model) ?? 0) + 1;
+      counts.set(waiting.model, position);
+      positions.set(waiting, position);
+    }
+    return positions;
+  }
+
+  /** How far the start of a model's engine has come; null unless it is starting. */
+  progressOf(model: ModelId): StartProgress | null {
+    return this.#directory.info(model).progress;
+  }
+
+  /** To be told what the scheduler's journal says: it is known from there how long a start or a wake took. */
+  onJournal(entry: JournalEntry): void {
+    if (entry.kind !== "state changed" || entry.to.kind !== "awake") return;
+    if (entry.from !== "starting" && entry.from !== "waking") return;
+    this.#wakes.set(entry.model, { beganAtMs: entry.atMs - entry.lastedMs, endedAtMs: entry.atMs });
+  }
+
+  /** How much of the wait for this lease its model spent with starting or waking, in ms. */
+  wakeMsOf(lease: Lease): number {
+    const wake = this.#wakes.get(lease.model);
+    if (wake === undefined || lease.waitedMs === 0) return 0;
+    const fromMs = Math.max(wake.beganAtMs, lease.grantedAtMs - lease.waitedMs);
+    return Math.max(0, Math.min(wake.endedAtMs, lease.grantedAtMs) - fromMs);
+  }
+
   /** Asks for a lease. Unless the answer is "waiting", the applicant hears of it only by a revocation. */
   request(model: ModelId, applicant: Applicant, priority?: Priority): Answer {
     assert(this.#asking === null, "a request was made while another one was being made");
@@ -78,7 +113,7 @@ export class LeaseDesk {
       this.#asking = null;
       this.#answer = null;
     }
-    const waiting = new Waiting(applicant, (left) => this.#leave(waiter, left));
+    const waiting = new Waiting(model, applicant, (left) => this.#leave(waiter, left));
     this.#waiting.set(waiter, waiting);
     return waiting;
   }
@@ -166,6 +201,11 @@ export class Grant {
     return this.#isReleased;
   }
 
+  /** How much of the wait was the start or the wake of the model, in ms. */
+  get wakeMs(): number {
+    return this.#desk.wakeMsOf(this.lease);
+  }
+
   /** Where the engine is; null when it has just gone and the scheduler is yet to hear of it. */
   connection(): EngineConnection | null {
     return this.#desk.connectionOf(this.lease);
@@ -182,11 +222,13 @@ export class Grant {
 /** A request in the queue. */
 export class Waiting {
   readonly kind = "waiting";
+  readonly model: ModelId;
   readonly applicant: Applicant;
   readonly #onLeave: (left: Waiting) => void;
   #hasLeft = false;
 
-  constructor(applicant: Applicant, onLeave: (left: Waiting) => void) {
+  constructor(model: ModelId, applicant: Applicant, onLeave: (left: Waiting) => void) {
+    this.model = model;
     this.applicant = applicant;
     this.#onLeave = onLeave;
   }

@@ -27,6 +27,11 @@ export class Models {
     for (const model of all) this.#byName.set(model.id, model);
   }
 
+  /** The name of a model as the value of a header, which has room for ASCII only. */
+  headerValueOf(model: ModelId): string {
+    return /^[!-~]+$/.test(model) ? model : encodeURIComponent(model);
+  }
+
   /** Null when there is none of this name. */
   find(name: string): GatewayModel | null {
     return this.#byName.get(name) ?? null;

@@ -6,7 +6,7 @@ import type { RequestHeaders } from "./headers.ts";
 /** A whole answer. */
 export interface OwnAnswer {
   readonly status: number;
-  /** Names and values, flat, without length and request id. */
+  /** Names and values, flat, without the length. */
   readonly headers: readonly string[];
   readonly body: string;
 }
@@ -37,9 +37,9 @@ export interface Sent {
 
 /** Writes the answer. Nothing may have been written before. */
 export function reply(to: ReplyTo, answer: OwnAnswer): Sent {
-  const { request, response, headers } = to;
+  const { request, response } = to;
   const bytes = Buffer.byteLength(answer.body);
-  const all = [...answer.headers, "content-length", String(bytes), "x-request-id", headers.requestId];
+  const all = [...answer.headers, "content-length", String(bytes)];
   const closes = answer.status === 413 || isUnwanted(to);
   if (closes) all.push("connection", "close");
   response.writeHead(answer.status, all);

@@ -1,4 +1,4 @@
-/** Which paths exist, and who answers them. What is not in this table never reaches an engine. */
+/** Which paths exist, and who answers them. What is not in this table never reaches an engine, but by an operator's hand. */
 
 /** Whose form the answers and errors of a route have. */
 export type Dialect = "openai" | "anthropic";
@@ -6,58 +6,96 @@ export type Dialect = "openai" | "anthropic";
 /** Who answers: the model's engine, or the gateway itself. */
 export type Answerer = "engine" | "model list" | "one model" | "health" | "about";
 
+/** Where the name of the model is: in a JSON body; in that or in a form; with the id of an earlier answer; in the path. */
+export type NamePlace = "json" | "json or form" | "response id" | "path" | "nowhere";
+
 /** One row of the table. */
 export interface Route {
-  /** As clients write it and as the engine gets it; for "one model" without the id that follows. */
+  /** As clients write it, with what differs in braces. */
   readonly path: string;
   readonly methods: readonly string[];
   readonly answerer: Answerer;
   readonly dialect: Dialect;
-  /** Whether its body may be a multipart form; else it is JSON. */
-  readonly takesForms?: true;
+  readonly names: NamePlace;
+  /** Whether `"stream": true` in its body asks for an event stream. */
+  readonly streams: boolean;
 }
 
 /** What an id follows in the path of a single model. */
 export const ONE_MODEL_PATH = "/v1/models/";
 
-const ONE_MODEL: Route = { path: ONE_MODEL_PATH, methods: ["GET", "HEAD"], answerer: "one model", dialect: "openai" };
+/** What a model's name, and any path of its engine, follow. */
+export const UPSTREAM_PATH = "/upstream/";
+
+const READ = ["GET", "HEAD"];
+
+const ONE_MODEL = own(`${ONE_MODEL_PATH}{model}`, "one model");
+
+/** The routes of an answer that an engine has made and remembers. */
+const ONE_RESPONSE = engine("/v1/responses/{id}", { methods: ["GET", "DELETE"], names: "response id" });
+const CANCEL_RESPONSE = engine("/v1/responses/{id}/cancel", { names: "response id" });
+
+/** Any route of an engine but those that control it; for operators. */
+const UPSTREAM = engine(`${UPSTREAM_PATH}{model}/{path}`, {
+  methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+  names: "path",
+});
+
+/** Generation, as an event stream if the client likes. */
+const GENERATES = { streams: true } as const;
+const FORM = { names: "json or form" } as const;
 
 const ROUTES: readonly Route[] = [
-  proxied("/v1/chat/completions"),
-  proxied("/v1/completions"),
-  proxied("/v1/responses"),
-  proxied("/v1/embeddings"),
-  proxied("/v1/messages", "anthropic"),
-  proxied("/v1/messages/count_tokens", "anthropic"),
-  proxied("/tokenize"),
-  proxied("/detokenize"),
-  proxied("/pooling"),
-  proxied("/classify"),
-  proxied("/score"),
-  proxied("/v1/score"),
-  proxied("/rerank"),
-  proxied("/v1/rerank"),
-  proxied("/v2/rerank"),
-  form("/v1/audio/transcriptions"),
-  form("/v1/audio/translations"),
-  proxied("/v1/audio/speech"),
-  proxied("/v1/images/generations"),
-  form("/v1/images/edits"),
-  proxied("/infill"),
-  proxied("/completion"),
-  { path: "/v1/models", methods: ["GET", "HEAD"], answerer: "model list", dialect: "openai" },
-  { path: "/health", methods: ["GET", "HEAD"], answerer: "health", dialect: "openai" },
-  { path: "/", methods: ["GET", "HEAD"], answerer: "about", dialect: "openai" },
+  engine("/v1/chat/completions", GENERATES),
+  engine("/v1/completions", GENERATES),
+  engine("/v1/responses", GENERATES),
+  engine("/v1/messages", { ...GENERATES, dialect: "anthropic" }),
+  engine("/v1/messages/count_tokens", { dialect: "anthropic" }),
+  engine("/v1/embeddings"),
+  engine("/v1/audio/transcriptions", FORM),
+  engine("/v1/audio/translations", FORM),
+  engine("/v1/audio/speech"),
+  engine("/v1/images/generations"),
+  engine("/v1/images/edits", FORM),
+  engine("/tokenize"),
+  engine("/detokenize"),
+  engine("/pooling"),
+  engine("/classify"),
+  engine("/score"),
+  engine("/v1/score"),
+  engine("/rerank"),
+  engine("/v1/rerank"),
+  engine("/v2/rerank"),
+  // llama-server's own.
+  engine("/completion", GENERATES),
+  engine("/infill", GENERATES),
+  own("/v1/models", "model list"),
+  own("/health", "health"),
+  own("/", "about"),
 ];
 
 const BY_PATH: ReadonlyMap<string, Route> = new Map(ROUTES.map((route) => [route.path, route]));
+
+/** Nothing that could be anything else in a path. */
+const RESPONSE = /^\/v1\/responses\/([A-Za-z0-9_-]{1,200})(\/cancel)?$/;
 
 /**
  * Finds the route of a path, or null. The path is compared as the client sent it: nothing is decoded and nothing
  * normalised, so there is no second spelling of any path, and none that an engine could read differently.
  */
 export function findRoute(path: string): Route | null {
-  return BY_PATH.get(path) ?? (path.startsWith(ONE_MODEL.path) ? ONE_MODEL : null);
+  const route = BY_PATH.get(path);
+  if (route !== undefined) return route;
+  if (path.startsWith(ONE_MODEL_PATH)) return ONE_MODEL;
+  if (path.startsWith(UPSTREAM_PATH)) return UPSTREAM;
+  const response = RESPONSE.exec(path);
+  if (response === null) return null;
+  return response[2] === undefined ? ONE_RESPONSE : CANCEL_RESPONSE;
+}
+
+/** The id in the path of a route that names its model by one. */
+export function responseIdOf(path: string): string {
+  return RESPONSE.exec(path)?.[1] ?? "";
 }
 
 /** A request target, cut at its first question mark. */
@@ -80,10 +118,10 @@ export function dialectOf(path: string): Dialect {
   return path === "/v1/messages" || path.startsWith("/v1/messages/") ? "anthropic" : "openai";
 }
 
-function proxied(path: string, dialect: Dialect = "openai"): Route {
-  return { path, methods: ["POST"], answerer: "engine", dialect };
+function engine(path: string, more: Partial<Omit<Route, "path" | "answerer">> = {}): Route {
+  return { path, methods: ["POST"], answerer: "engine", dialect: "openai", names: "json", streams: false, ...more };
 }
 
-function form(path: string): Route {
-  return { ...proxied(path), takesForms: true };
+function own(path: string, answerer: Answerer): Route {
+  return { path, methods: READ, answerer, dialect: "openai", names: "nowhere", streams: false };
 }

@@ -16,6 +16,8 @@ import { ConnectionLimit } from "./connection-limit.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
 import { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
+import { Heart } from "./heart.ts";
+import { MadeResponses } from "./made-responses.ts";
 import { Models, type GatewayModel } from "./models.ts";
 
 /** What a gateway is made of. */
@@ -60,6 +62,8 @@ export interface GatewayLimits {
   readonly keepAliveTimeoutMs: number;
   /** How long a client may read nothing while there is something to read; then its connection goes. */
   readonly stallTimeoutMs: number;
+  /** How long a client of an event stream hears nothing while its model loads; null: to the end of the wait. */
+  readonly heartbeatMs: number | null;
   /** How long a request that could not reach its engine waits for the news that it has crashed; then 502. */
   readonly crashNoticeMs: number;
 }
@@ -80,6 +84,8 @@ const DEFAULT_LIMITS: GatewayLimits = {
   keepAliveTimeoutMs: 75_000,
   // Long enough for a laptop that changes its network; short enough for those who wait for the GPU meanwhile.
   stallTimeoutMs: 120_000,
+  // Proxies cut after 60 to 120 s of silence; some people's after 30.
+  heartbeatMs: 15_000,
   // The end of a process is known in milliseconds; an API server that outlives its engine needs a moment to end itself: up to
   // 4.8 s were seen with vLLM 0.32 on a busy CPU.
   crashNoticeMs: 15_000,
@@ -130,6 +136,14 @@ class HttpGateway implements Gateway {
       desk: options.desk,
       clock,
       snapshot: options.snapshot,
+      heart: new Heart({
+        clock,
+        intervalMs: limits.heartbeatMs,
+        snapshot: options.snapshot,
+        progressOf: (model) => options.desk.progressOf(model),
+        positions: () => options.desk.positions(),
+      }),
+      madeResponses: new MadeResponses(),
       bodyLimits: {
         bodyBytesMax: options.bodyBytesMax,
         memoryBytesMax: limits.memoryBytesMax,

@@ -9,6 +9,7 @@ import { fifo } from "../../core/policies/fifo.ts";
 import { Scheduler } from "../../core/scheduler.ts";
 import type { AccessRecord } from "../../ports/access-record.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { StartProgress } from "../../ports/engine-directory.ts";
 
 import type { ApiKey } from "../doorkeeper.ts";
 import { LeaseDesk } from "../lease-desk.ts";
@@ -27,6 +28,8 @@ export const realClock: Clock = {
 
 /** How a stage differs from the usual one. */
 export interface StageOptions {
+  /** Some of those that there usually are. */
+  readonly models?: readonly (typeof MODELS)[number][];
   readonly requestTimeoutMs?: number;
   readonly drainTimeoutMs?: number | null;
   readonly minActiveMs?: number;
@@ -34,6 +37,7 @@ export interface StageOptions {
   readonly spoolFolder?: string;
   readonly limits?: Partial<GatewayLimits>;
   readonly apiKeys?: readonly ApiKey[];
+  readonly adminKeyHash?: string;
   readonly tls?: () => TlsIdentity;
   /** The clock of the gateway. */
   readonly clock?: Clock;
@@ -61,10 +65,12 @@ export class Stage {
   readonly #onBringUp: (stage: Stage, model: string) => void;
   #alarm: NodeJS.Timeout | undefined;
   port = 0;
+  /** Of whoever is asked about. */
+  progress: StartProgress | null = null;
 
   constructor(options: StageOptions) {
     this.#onBringUp = options.onBringUp ?? ((stage, model) => void stage.bringUp(model));
-    const specs = MODELS.map(({ id }) => ({ id, devices: ["0"], sleepLevel: 1 as const }));
+    const specs = (options.models ?? MODELS).map(({ id }) => ({ id, devices: ["0"], sleepLevel: 1 as const }));
     const policy = fifo({ minActiveMs: options.minActiveMs ?? 0 });
     const { requestTimeoutMs = 60_000, drainTimeoutMs = null } = options;
     this.scheduler = new Scheduler(specs, { policy, requestTimeoutMs, drainTimeoutMs }, this.#effects(), this.nowMs);
@@ -73,14 +79,22 @@ export class Stage {
       scheduler: () => this.scheduler,
       directory: {
         connection: (model) => this.engine(model).connection,
-        info: () => assert.fail("nobody asks for this here"),
+        info: (model) => ({
+          model,
+          pid: null,
+          port: null,
+          startedAtEpochMs: null,
+          logFile: "",
+          progress: this.progress,
+        }),
       },
     });
     this.gateway = createGateway({
-      models: MODELS,
+      models: options.models ?? MODELS,
       desk: this.desk,
       clock: options.clock ?? realClock,
       apiKeys: options.apiKeys ?? [],
+      adminKeyHash: options.adminKeyHash ?? null,
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       snapshot: () => this.scheduler.snapshot(),
       bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
@@ -157,7 +171,10 @@ export class Stage {
         if (timeMs === null) return;
         this.#alarm = setTimeout(() => this.scheduler.onAlarm(this.nowMs), Math.max(0, timeMs - this.nowMs));
       },
-      record: (entry) => this.journal.push(entry),
+      record: (entry) => {
+        this.desk.onJournal(entry);
+        this.journal.push(entry);
+      },
       finished: () => ask("finished", ""),
     };
   }

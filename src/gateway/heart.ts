@@ -1,0 +1,101 @@
+/**
+ * Heartbeats: what clients of event streams hear while their model loads, so that neither they nor a proxy on the way take the silence
+ * for the end. All that wait share one timer.
+ */
+import type { ModelId } from "../core/model.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import type { Clock, TimerHandle } from "../ports/clock.ts";
+import type { StartProgress } from "../ports/engine-directory.ts";
+import type { Waiting } from "./lease-desk.ts";
+
+/** Who waits. */
+export interface Listener {
+  readonly model: ModelId;
+  readonly place: Waiting;
+  /** A comment of an event stream, with the blank line behind it. */
+  onBeat(comment: string): void;
+}
+
+/** What the comments are made of. */
+export interface HeartOptions {
+  readonly clock: Clock;
+  /** Of silence, before the first one and between two, in ms; null: there are none. */
+  readonly intervalMs: number | null;
+  readonly snapshot: () => Snapshot;
+  readonly progressOf: (model: ModelId) => StartProgress | null;
+  /** Everybody's place in the queue of his model, from 1. */
+  readonly positions: () => ReadonlyMap<Waiting, number>;
+}
+
+/** Beats that are due this soon after another one are given with it, in ms: looking round costs something if many wait. */
+const TOGETHER_MS = 250;
+
+/** One for all requests of a gateway. */
+export class Heart {
+  readonly #options: HeartOptions;
+  /** With the time of the next beat; in its order, since all intervals are the same. */
+  readonly #listeners = new Map<Listener, number>();
+  #timer: TimerHandle | null = null;
+
+  constructor(options: HeartOptions) {
+    this.#options = options;
+  }
+
+  add(listener: Listener): void {
+    const { clock, intervalMs } = this.#options;
+    if (intervalMs === null) return;
+    this.#listeners.set(listener, clock.nowMs() + intervalMs);
+    this.#arm();
+  }
+
+  /** Does nothing for one who does not listen. */
+  remove(listener: Listener): void {
+    this.#listeners.delete(listener);
+    if (this.#listeners.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #arm(): void {
+    if (this.#timer !== null) return;
+    const [firstDueMs] = this.#listeners.values();
+    if (firstDueMs === undefined) return;
+    const { clock } = this.#options;
+    this.#timer = clock.after(Math.max(0, firstDueMs - clock.nowMs()), () => this.#beat());
+  }
+
+  #beat(): void {
+    this.#timer = null;
+    const { clock, intervalMs } = this.#options;
+    const nowMs = clock.nowMs();
+    const due = Array.from(this.#listeners).filter(([, dueMs]) => dueMs <= nowMs + TOGETHER_MS);
+    const view = this.#look(due.length > 0);
+    for (const [listener] of due) {
+      this.#listeners.delete(listener);
+      this.#listeners.set(listener, nowMs + (intervalMs ?? 0));
+      listener.onBeat(this.#comment(listener, view));
+    }
+    this.#arm();
+  }
+
+  #look(isNeeded: boolean): View {
+    if (!isNeeded) return { states: new Map(), positions: new Map() };
+    const { snapshot, positions } = this.#options;
+    return { states: new Map(snapshot().models.map(({ id, state }) => [id, state.kind])), positions: positions() };
+  }
+
+  #comment({ model, place }: Listener, { states, positions }: View): string {
+    const progress = this.#options.progressOf(model);
+    const facts = [`model=${model}`, `state=${JSON.stringify(states.get(model) ?? "stopped")}`];
+    if (progress !== null) facts.push(`stage=${JSON.stringify(progress.stage)}`);
+    if (progress !== null && progress.percent !== null) facts.push(`percent=${Math.floor(progress.percent)}`);
+    const position = positions.get(place);
+    if (position !== undefined) facts.push(`position=${position}`);
+    return `: llmux ${facts.join(" ").replaceAll(/[\r\n]/g, " ")}\n\n`;
+  }
+}
+
+interface View {
+  readonly states: ReadonlyMap<ModelId, string>;
+  readonly positions: ReadonlyMap<Waiting, number>;
+}
