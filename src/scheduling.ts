@@ -30,7 +30,7 @@ function modelSpec(
     priority: model.priority,
     pinned: model.pinned,
     // One that is stopped again at once has not been preloaded.
-    preload: model.preload && model.sleepLevel !== 3,
+    preload: model.preload && (model.pinned || model.sleepLevel !== 3),
     canSuspend: model.canSuspend,
     ...(needBytes === null ? {} : { needBytes }),
     ...(model.hostMemoryBytes === null ? {} : { hostBytes: model.hostMemoryBytes }),

@@ -3,7 +3,7 @@
 /** Wait before the first retry of a failed wake or start. */
 const FIRST_DELAY_MS = 2_000;
 
-/** No wait is longer: a broken model is tried at most every five minutes, and only if somebody asks for it. */
+/** No wait is longer: a broken model is tried every five minutes, and only if somebody asks for it or it is pinned. */
 const DELAY_MAX_MS = 300_000;
 
 /**

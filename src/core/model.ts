@@ -34,7 +34,7 @@ export interface ModelSpec {
   readonly queueMax?: number;
   /** Of its requests that say nothing else; "normal" unless given. */
   readonly priority?: Priority;
-  /** Once awake it is never made to leave. */
+  /** Once awake it is never made to leave, and comes up again when its engine dies. */
   readonly pinned?: boolean;
   /** It is started in the background before anybody asks for it, and put to sleep unless it is pinned. */
   readonly preload?: boolean;

@@ -23,7 +23,7 @@ export class Preloads {
   /** Before this there is nothing to bring up. */
   begin(): void {
     for (const record of this.#parts.engines.all()) {
-      if (record.spec.preload === true || record.spec.pinned === true) this.#left.add(record);
+      if (record.spec.preload === true) this.#left.add(record);
     }
   }
 
@@ -46,7 +46,12 @@ export class Preloads {
     return this.#left.size === 0;
   }
 
-  /** It is not tried again: it was started, or its start has failed. */
+  /** One that is to be awake all the time is not any more: it comes up again as soon as it may. */
+  again(record: ModelRecord): void {
+    this.#left.add(record);
+  }
+
+  /** It is not tried again: it was started, its start has failed, or an operator has put it away. */
   done(record: ModelRecord): void {
     this.#left.delete(record);
   }

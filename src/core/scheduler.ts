@@ -290,7 +290,9 @@ export class Scheduler {
    */
   onOperator(model: ModelId, command: OperatorCommand, nowMs: number): Failure | null {
     this.#enter(nowMs);
-    const refused = this.#operate(this.#engines.get(model), command, nowMs);
+    const record = this.#engines.get(model);
+    const refused = this.#operate(record, command, nowMs);
+    if (refused === null) this.#preloads.done(record);
     this.#leave();
     return refused;
   }
@@ -475,7 +477,8 @@ export class Scheduler {
     // What stood still on it may have been all that wanted it.
     const isCalledOff = this.#switches.waiterLeft(record, nowMs);
     if (!wasComing && !isCalledOff && record.switch !== null) this.#switches.victimDrained(record, nowMs);
-    this.#preloads.done(record);
+    if (record.spec.pinned === true) this.#preloads.again(record);
+    else this.#preloads.done(record);
     this.#deciding.changed(record);
   }
 
