@@ -1,7 +1,8 @@
 /** Who is worth a switch, who may force one, and who must stay a while. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Candidate, Decision, Resident } from "../policy.ts";
+import { array, assert as check, boolean, constantFrom, integer, nat, property, record } from "fast-check";
+import type { Candidate, Decision, Holds, Resident } from "../policy.ts";
 import { boundedWait } from "./bounded-wait.ts";
 
 const NOW_MS = 1_000_000;
@@ -43,6 +44,13 @@ function decision(candidates: readonly Candidate[]): Decision {
 function decide(...candidates: Candidate[]): string {
   const made = decision(candidates);
   return made.kind === "switch" ? made.to : "stay";
+}
+
+/** For how long a "stay" of these holds. */
+function holds(...candidates: Candidate[]): Holds {
+  const made = decision(candidates);
+  assert.ok(made.kind === "stay" && made.holds !== undefined);
+  return made.holds;
 }
 
 /** In how many seconds a "stay" is to be asked about again. */
@@ -135,9 +143,93 @@ describe("bounded wait", () => {
     assert.equal(asksInS(stuck), null, "an engine will tell");
   });
 
+  it("lets a free model go though one that is worth more cannot, unless that one is overdue", () => {
+    const wide = { devices: ["0", "1"], victims: [], obstacle: "device 0 is switching to c" };
+    const right = candidate("right", { count: 1, oldestS: 1 }, { devices: ["1"], victims: [] });
+    assert.equal(decide(candidate("wide", { count: 50, oldestS: 30 }, wide), right), "right");
+  });
+
+  it("asks again when a stay is over, also for a model that is not worth a switch yet", () => {
+    const early = { victims: [awake("a", 1, 4)] };
+    assert.equal(asksInS(candidate("b", { count: 1, oldestS: 1 }, early)), 5);
+    const two = [candidate("b", { count: 1, oldestS: 1 }, early), candidate("c", { count: 1, oldestS: 1 })];
+    assert.equal(asksInS(...two), 5);
+    const soon = candidate("b", { count: 1, oldestS: 1 }, { victims: [awake("a", 5.9, 4)] });
+    assert.equal(asksInS(soon), 0.5, "not for each of many models a moment later");
+  });
+
   it("asks again half a second later while only credit is missing", () => {
     const made = decision([candidate("b", { count: 1, oldestS: 30 })]);
     assert.ok(made.kind === "stay");
     assert.equal(made.askAgainAtMs, NOW_MS + 500);
   });
 });
+
+describe("how long a stay of bounded wait holds", () => {
+  it("until a queue and a load have met half-way", () => {
+    const b = candidate("b", { count: 2, oldestS: 1 }, { victims: [awake("a", 10, 10)] });
+    assert.deepEqual(holds(b), {
+      pressingWeightAtMost: 3.5,
+      loadAtLeast: 7,
+      keptDevices: new Set(),
+      leaversMatter: false,
+    });
+  });
+
+  it("until a queue weighs more than half of the lightest load, where another queue does so already", () => {
+    const pairs = [
+      { weight: 10, load: 40 },
+      { weight: 1, load: 4 },
+    ];
+    const made = holds(...pairs.map((pair, index) => candidateOn(`${index}`, pair)));
+    assert.equal(made.pressingWeightAtMost, 2);
+    assert.equal(made.loadAtLeast, 20);
+  });
+
+  it("for ever where those who must leave have not stayed long enough: that is looked at when they have", () => {
+    const { pressingWeightAtMost, loadAtLeast } = holds(
+      candidate("b", { count: 2, oldestS: 1 }, { victims: [awake("a", 1, 9)] }),
+    );
+    assert.deepEqual([pressingWeightAtMost, loadAtLeast], [Infinity, 0]);
+  });
+
+  it("while nobody who waits is overdue, whoever leaves a queue; an overdue one keeps its devices", () => {
+    const overdue = candidate("b", { count: 2, oldestS: 130 }, { victims: [awake("a", 1, 9)] });
+    const { keptDevices, leaversMatter } = holds(overdue);
+    assert.deepEqual(keptDevices, new Set(["0"]));
+    assert.equal(leaversMatter, true);
+  });
+
+  it("so that nobody who comes or goes within it changes the answer, whoever must leave for whom", () => {
+    const pair = record({ weight: integer({ min: 1, max: 30 }), load: integer({ min: 1, max: 60 }) });
+    const moves = array(record({ at: nat(3), by: constantFrom(-3, -1, 1, 3), isLoad: boolean() }));
+    check(
+      property(array(pair, { minLength: 1, maxLength: 4 }), moves, (pairs, steps) => {
+        const all = () => pairs.map((one, index) => candidateOn(`${index}`, one));
+        const made = decision(all());
+        if (made.kind === "switch") return;
+        const { pressingWeightAtMost, loadAtLeast } = made.holds ?? { pressingWeightAtMost: 0, loadAtLeast: Infinity };
+        for (const { at, by, isLoad } of steps) {
+          const one = pairs[at];
+          if (one === undefined) continue;
+          // Only what presses more, or carries less than before, is looked at.
+          const before = { ...one };
+          if (isLoad) one.load = Math.max(1, one.load + by);
+          else one.weight = Math.max(1, one.weight + by);
+          const isAsked = isLoad
+            ? one.load < before.load && one.load < loadAtLeast
+            : one.weight > before.weight && one.weight > pressingWeightAtMost;
+          if (isAsked) return;
+          assert.equal(decide(...all()), "stay", JSON.stringify(pairs));
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+/** One on a device of its own, where somebody else with this load is awake. */
+function candidateOn(device: string, { weight, load }: { readonly weight: number; readonly load: number }): Candidate {
+  const victims = [awake(`on ${device}`, 10, load)];
+  return candidate(`for ${device}`, { count: weight, oldestS: 1 }, { devices: [device], victims });
+}

@@ -115,16 +115,15 @@ const RULES: readonly Rule[] = [
 function decide({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions): Decision {
   const all = candidates.map((candidate) => consider(candidate, nowMs, options));
   const keepers = keepersOfDevices(all);
-  const canGo = (one: Considered): boolean => one.candidate.obstacle === null && !isKeptOut(one, keepers);
+  const free = all.filter((one) => one.candidate.obstacle === null && !isKeptOut(one, keepers));
   for (const { order, applies, decide: decideFor } of RULES) {
-    let left = all.filter((one) => applies(one, nowMs));
+    let left = free.filter((one) => applies(one, nowMs));
     for (let first = firstOf(left, order); first !== null; first = firstOf(left, order)) {
-      const decision = canGo(first) ? decideFor(first, nowMs, options) : null;
+      const decision = decideFor(first, nowMs, options);
       if (decision !== null) return decision;
       left = withoutThoseOn(first.candidate.devices, left);
     }
   }
-  const free = all.filter(canGo);
   return { kind: "stay", askAgainAtMs: askAgainAt(free, nowMs, options), holds: holdsFor(free, keepers, nowMs) };
 }
 
@@ -198,9 +197,8 @@ function askAgainAt(free: readonly Considered[], nowMs: number, options: Bounded
   for (const candidate of free) {
     const { overdueAtMs, stayedOverdueAtMs, targetAtMs, stayedAtMs } = candidate;
     const forcedAtMs = Math.max(targetAtMs, stayedAtMs, hasCredit(candidate, options) ? 0 : nowMs + ASK_AGAIN_MS);
-    const outweighsAtMs = outweighs(candidate) ? stayedAtMs : Infinity;
-    const unusedAtMs = candidate.load === 0 ? nowMs : Infinity;
-    for (const dueAtMs of [Math.max(overdueAtMs, stayedOverdueAtMs), forcedAtMs, outweighsAtMs, unusedAtMs]) {
+    const outweighsAtMs = outweighs(candidate) ? stayedAtMs : mayOutweighAt(candidate, nowMs);
+    for (const dueAtMs of [Math.max(overdueAtMs, stayedOverdueAtMs), forcedAtMs, outweighsAtMs]) {
       // What is due already waits for another one that comes first.
       atMs = Math.min(atMs, dueAtMs > nowMs ? dueAtMs : nowMs + ASK_AGAIN_MS);
     }
@@ -208,8 +206,14 @@ function askAgainAt(free: readonly Considered[], nowMs: number, options: Bounded
   return atMs === Infinity ? null : atMs;
 }
 
+/** Who does not outweigh them yet may do so by the time at which they have stayed long enough. */
+function mayOutweighAt({ stayedAtMs }: Considered, nowMs: number): number {
+  return stayedAtMs <= nowMs ? Infinity : Math.max(stayedAtMs, nowMs + ASK_AGAIN_MS);
+}
+
 /**
- * Only the last rule depends on how much waits and runs. Its two sides may move towards each other until they meet half-way; a
+ * Only the last rule depends on how much waits and runs. Its two sides may move towards each other until they meet half-way. Where
+ * the heaviest queue weighs more than half of the lightest load, which is another one's, neither may move past the other's. A
  * candidate for whom somebody has not stayed long enough is looked at again when that is over.
  */
 function holdsFor(free: readonly Considered[], keepers: ReadonlyMap<DeviceId, ModelId>, nowMs: number): Holds {
@@ -220,10 +224,11 @@ function holdsFor(free: readonly Considered[], keepers: ReadonlyMap<DeviceId, Mo
     weightMax = Math.max(weightMax, candidate.pressingWeight);
     loadMin = Math.min(loadMin, load);
   }
-  const pressingWeightAtMost = loadMin === Infinity ? Infinity : (weightMax + OUTWEIGH_SHARE * loadMin) / 2;
+  const enough = OUTWEIGH_SHARE * loadMin;
+  const halfWay = (weightMax + enough) / 2;
   return {
-    pressingWeightAtMost,
-    loadAtLeast: loadMin === Infinity ? 0 : pressingWeightAtMost / OUTWEIGH_SHARE,
+    pressingWeightAtMost: Math.min(enough, halfWay),
+    loadAtLeast: loadMin === Infinity ? 0 : Math.max(weightMax, halfWay) / OUTWEIGH_SHARE,
     keptDevices: new Set(keepers.keys()),
     // Only an overdue one keeps others from their turn.
     leaversMatter: keepers.size > 0,
