@@ -7,8 +7,8 @@ import { BOUNDED } from "./support/sized-model.ts";
 import type { Setup } from "./support/stage.ts";
 
 const BUDGET_S = 0.3;
-/** The answers of `a` take two seconds. */
-const TOKENS = 100;
+/** The answers of `a` take more than a second. */
+const TOKENS = 60;
 const SLOW = { mock: { itl_ms: 20 } };
 const COSTS = { startMs: 500, wakeMs: 50 };
 
@@ -98,5 +98,19 @@ scenario(
     await serves(stage, "b");
     assert.equal(await stream.ended, "complete");
     assert.deepEqual(stage.log.all("requests suspended"), []);
+  },
+);
+
+scenario(
+  "with a budget of nothing a stream stands still at once, and goes on later",
+  setupOf({}, { drain_budget_secs: 0 }),
+  async (stage) => {
+    const stream = await stage.client.stream("a", { tokens: TOKENS });
+    await stream.begun();
+    await serves(stage, "b");
+    const { drain_ms: drainMs } = await stage.log.until("drain ended", { from: "a", to: "b" });
+    assert.ok(Number(drainMs) < 1_000, `it took ${String(drainMs)} ms`);
+    assert.equal(await stream.ended, "complete");
+    assert.equal(stream.pieces, TOKENS);
   },
 );

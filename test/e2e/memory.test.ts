@@ -109,6 +109,23 @@ scenario(
 );
 
 scenario(
+  "an engine that takes less than the configuration says leaves room for others once it is measured",
+  {
+    ...ONE_GPU,
+    top: { ...ONE_GPU.top, ...NVIDIA_SMI },
+    policy: BOUNDED,
+    models: { a: taking(0.3, { gpu_memory: "20GiB" }), b: taking(0.5) },
+  },
+  async (stage) => {
+    await serves(stage, "b", "a");
+    assert.deepEqual(await whoIsAwake(stage), ["a"], "by the configuration they do not fit together");
+    await stage.log.until("memory differs", { model: "a" });
+    await serves(stage, "b");
+    assert.deepEqual(await whoIsAwake(stage), ["a", "b"]);
+  },
+);
+
+scenario(
   "a model of unknown size is awake alone until it is measured, and then together with whoever fits beside it",
   {
     ...ONE_GPU,

@@ -66,7 +66,7 @@ scenario(
 const SERVICE_MS = 500;
 
 scenario(
-  "a request that would wait longer than it may is refused at once, those that are taken are served in time, and who comes back when told is taken",
+  "a request that would wait longer than it may is refused at once, and those that are taken are served in time",
   {
     policy: { ...BOUNDED, request_timeout_secs: 2.9 },
     models: { a: taking(0.8, { extra_args: ["--max-num-seqs", "1"], mock: { itl_ms: SERVICE_MS / 5 } }) },

@@ -69,7 +69,7 @@ for (const [what, { changes, message }] of Object.entries({
       /policy\.max_wait_secs: expected at least what the longest switch takes, 9 s from [ab] to [ab] .* found 8 s/,
   },
 })) {
-  scenario(`${what} is refused at the start`, { start: false }, async (stage) => {
+  scenario(`llmux does not start with ${what}`, { start: false }, async (stage) => {
     const complaint = await refused(stage, changes, 2);
     assert.match(complaint, message);
     assert.match(complaint, /llmux\.yaml:\d+:\d+/, "with the place in the file");
@@ -92,7 +92,7 @@ for (const [what, { changes, message }] of Object.entries({
     message: /b.*expected pinned models that fit together on GPU 0/,
   },
 })) {
-  scenario(`${what} is refused at the start`, { start: false, gpus: "0:24GiB" }, async (stage) => {
+  scenario(`llmux does not start with ${what}`, { start: false, gpus: "0:24GiB" }, async (stage) => {
     assert.match(await refused(stage, changes, 1), message);
   });
 }

@@ -87,7 +87,7 @@ scenario(
     assert.equal((await forB).status, 200);
     const awakeAt = Date.parse((await log.until("model awake", { model: "a" })).time);
     const leavesAt = Date.parse((await log.until("switch started", { to: "b" })).time);
-    assert.ok(leavesAt - awakeAt >= 999, `a had to leave after ${leavesAt - awakeAt} ms`);
+    assert.ok(leavesAt - awakeAt >= 950, `a had to leave after ${leavesAt - awakeAt} ms`);
     assert.deepEqual(log.all("waiter queued", { model: "a", depth: 1 }).length, 1);
   },
 );
