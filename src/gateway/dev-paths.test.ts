@@ -215,6 +215,38 @@ test("A request that hides behind another one, by its length, is one of ours lik
   }
 });
 
+/** Those that change an engine's state, which nobody but the scheduler may. */
+const CONTROL_PATHS = DEV_PATHS.filter(
+  (path) => !["/version", "/metrics", "/docs", "/openapi.json"].includes(path),
+).filter((path) => path !== "/inference/v1/generate");
+
+test("An operator, who may ask an engine for other paths, may not have the scheduler's, in any spelling", async (context) => {
+  const stage = await createStage(context, { adminKeyHash: hashOfKey("key") });
+  const operator = "authorization: Bearer key\r\n";
+  assert.match(await send(stage, "GET", "/upstream/alpha/metrics", operator), /^HTTP\/1\.1 200 /);
+  assert.equal(stage.engine("alpha").received.splice(0)[0]?.url, "/metrics");
+  const prefix = fc.constantFrom(
+    "/upstream/alpha",
+    "/upstream/alpha/",
+    "/upstream/org/beta",
+    "/upstream/org%2fbeta",
+    "",
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...METHODS), prefix, target, async (method, before, where) => {
+      const what = `${method} ${JSON.stringify(before + where)}`;
+      const answer = await send(stage, method, before + where, operator);
+      assert.match(answer, /^HTTP\/1\.1 [245]\d\d /, what);
+      for (const engine of stage.engines.values()) {
+        for (const { url } of engine.received.splice(0)) {
+          assert.ok(!CONTROL_PATHS.some((dev) => dev === asLenientlyRead(url)), `${what} reached the engine as ${url}`);
+        }
+      }
+    }),
+    { numRuns: 600 },
+  );
+});
+
 test("A key opens no development route either", async (context) => {
   const unlimited = { models: null, requestsPerMinute: null, inFlightMax: null, priority: null };
   const stage = await createStage(context, { apiKeys: [{ name: "one", hash: hashOfKey("key"), ...unlimited }] });
