@@ -232,6 +232,7 @@ export function createApp(config: Config, options: AppOptions): App {
     },
     kill() {
       orchestrator.killAll();
+      alarm.end();
       lock?.release();
       // Who embeds us lives on: nobody is to come in any more.
       killed.reject(new Error("llmux was killed during its start"));
@@ -305,12 +306,20 @@ function engineEvents(scheduler: () => Scheduler, clock: Platform["clock"]): Eng
 }
 
 /** The scheduler's single alarm, on a real timer. */
-function createAlarm(clock: Platform["clock"], ring: (nowMs: number) => void): { set: (atMs: number | null) => void } {
+function createAlarm(
+  clock: Platform["clock"],
+  ring: (nowMs: number) => void,
+): { set: (atMs: number | null) => void; end: () => void } {
   let timer: ReturnType<Platform["clock"]["after"]> | null = null;
+  let isOver = false;
   return {
+    end() {
+      isOver = true;
+      timer?.cancel();
+    },
     set(atMs) {
       timer?.cancel();
-      timer = atMs === null ? null : clock.after(atMs - clock.nowMs(), () => ring(clock.nowMs()));
+      timer = atMs === null || isOver ? null : clock.after(atMs - clock.nowMs(), () => ring(clock.nowMs()));
     },
   };
 }

@@ -105,9 +105,6 @@ function generateModels(random: Random): SimulatedModel[] {
 
 // ── clients ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Whether clients send requests without waiting for the answers to those before. */
-const MAY_PIPELINE: boolean = false;
-
 const FORMS: readonly AnswerForm[] = ["stream", "stream", "stream", "whole", "pieces with length", "chunked"];
 
 function generateClients(random: Random, models: readonly SimulatedModel[], durationMs: number): PlannedClient[] {
@@ -151,8 +148,7 @@ function generateClient(
     isPipelined: false,
     sendMs,
     leaves: random.chance(leavers) ? generateLeaving(random, sendMs) : null,
-    // Not yet with HTTP/1.0: who is cut off while not reading takes that for the end (known-trouble.test.ts).
-    pause: isHttp10 ? null : pause,
+    pause,
   };
 }
 
@@ -207,8 +203,7 @@ function addWave(random: Random, models: readonly SimulatedModel[], durationMs: 
     case "conversation": {
       // One client asks again and again over one connection, or all at once without waiting for the answers.
       const connection = Math.floor(startMs);
-      // Not yet: an answer that breaks off while it waits behind another one holds up all behind it (known-trouble.test.ts).
-      const isPipelined = random.chance(0.4) && MAY_PIPELINE;
+      const isPipelined = random.chance(0.4);
       const gapMs = isPipelined ? random.pick([0, 3]) : random.pick([100, 3000]);
       const rest = { connection, isPipelined, leaves: null, pause: null, sendMs: 0, isHttp10: false };
       for (let index = random.int(2, 8); index > 0; index -= 1) add(startMs + index * gapMs, pick(), rest);

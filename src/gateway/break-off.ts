@@ -1,5 +1,6 @@
 /** Ends an answer that has begun and cannot be completed, so that no client takes it for complete. */
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Clock } from "../ports/clock.ts";
 
@@ -18,8 +19,9 @@ export interface BrokenAnswer {
 /** The connection does not survive this. */
 export function breakOff(answer: BrokenAnswer, clock: Clock): void {
   const { response, lastWords } = answer;
+  if (response.socket === null) return destroyInTurn(response);
   if (lastWords === null || response.destroyed) return destroyAbruptly(answer);
-  const timer = clock.after(LAST_EVENT_MS, () => response.destroy());
+  const timer = clock.after(LAST_EVENT_MS, () => destroyAbruptly(answer));
   response.once("close", () => timer.cancel());
   response.write(lastWords, () => destroyAbruptly(answer));
 }
@@ -33,4 +35,13 @@ function destroyAbruptly({ response, hasLength }: BrokenAnswer): void {
   // TLS has a word for the end, which is not said here: its absence is the cut.
   else if (response.socket instanceof TLSSocket) response.socket.destroy();
   else response.socket.resetAndDestroy();
+}
+
+/**
+ * Destroys an answer that may still wait behind an earlier one of its connection. Node would send what is there of it when its
+ * turn comes, and leave the connection open for ever, with all that waits behind it.
+ */
+export function destroyInTurn(response: ServerResponse): void {
+  if (response.socket === null) response.once("socket", (socket: Socket) => socket.destroy());
+  response.destroy();
 }

@@ -10,7 +10,7 @@ import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
 import { BodyIntake, type BodyOwner, type RequestBody } from "./body.ts";
 import type { BodyAsk } from "./body-ask.ts";
-import { breakOff } from "./break-off.ts";
+import { breakOff, destroyInTurn } from "./break-off.ts";
 import type { Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
 import { errorEvent, errorEventOf, LINE_FEED, STREAM_HEADERS } from "./event-stream.ts";
@@ -290,7 +290,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner {
     const message = `The client has read nothing for ${formatDuration(this.#house.stallTimeoutMs)} (client_stall_secs).`;
     const reason = failure("client_stalled", message);
     this.#result = { status: CLIENT_LEFT_STATUS, outcome: "abandoned", failure: reason, isFinal: true };
-    this.#response.destroy();
+    destroyInTurn(this.#response);
   }
 
   onAnswered(attempt: Attempt): void {

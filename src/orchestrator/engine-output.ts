@@ -99,6 +99,7 @@ export class EngineOutput {
   #readOn(file: number, fresh: string[]): void {
     const { size } = fstatSync(file);
     if (size < this.#position) this.#position = 0;
+    if (size === this.#position) return;
     const skippedBytes = size - LOOK_BYTES_MAX - this.#position;
     if (skippedBytes > 0) this.#skip(skippedBytes);
     const buffer = Buffer.allocUnsafe(READ_BYTES);

@@ -1,0 +1,79 @@
+/** Trouble that these histories have found, each with the smallest scenario that showed it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { generateAppScenario } from "./scenario-generator.ts";
+import type { AppScenario, PlannedClient } from "./scenario.ts";
+import { simulateApp } from "./simulate-app.ts";
+
+/** One model on one GPU, and nothing goes wrong by itself. */
+function quiet(): AppScenario & { readonly clients: readonly [PlannedClient, ...PlannedClient[]] } {
+  const { settings, models, clients, ...rest } = generateAppScenario(1);
+  const [model, client] = [models[0], clients[0]];
+  assert.ok(model !== undefined && client !== undefined);
+  const plain = {
+    form: "stream",
+    dialect: "openai",
+    firstByteMs: 10,
+    pieceBytes: 40,
+    pieceMs: 100,
+    isHttp10: false,
+    connection: null,
+    isPipelined: false,
+    sendMs: 0,
+    leaves: null,
+    pause: null,
+  } as const;
+  return {
+    ...rest,
+    settings: { ...settings, policyType: "fifo", requestTimeoutMs: 60_000, drainTimeoutMs: null, drainBudgetMs: null },
+    models: [{ ...model, name: "a", isPreloaded: false, isPinned: false }],
+    clients: [{ ...client, ...plain, id: 1, atMs: 1_000, model: "a", pieces: 8 }],
+    visits: [],
+    faults: [],
+    killedAtMs: [],
+    end: { kind: "drain", atMs: null },
+  };
+}
+
+test("an app that was killed has no timers left", async () => {
+  const scenario = { ...quiet(), end: { kind: "kill", atMs: 100_000 } } as const;
+  const model = { ...scenario.models[0], isPreloaded: true } as AppScenario["models"][number];
+  const { broken } = await simulateApp({ ...scenario, models: [model], clients: [] }, { isStrict: true });
+  assert.equal(broken, null);
+});
+
+test("an answer that breaks off while it waits behind another one cuts the connection when it is its turn", async () => {
+  const scenario = quiet();
+  const [first] = scenario.clients;
+  const shared = { ...first, connection: 1, isPipelined: true };
+  const clients = [
+    { ...shared, pieces: 12, pieceMs: 1_000 },
+    { ...shared, id: 2, atMs: 1_005, pieces: 3 },
+    { ...shared, id: 3, atMs: 1_010, pieces: 2 },
+  ];
+  const faults = [{ kind: "request", client: 2, nth: 1, does: "resets in the answer" }] as const;
+  const { broken } = await simulateApp({ ...scenario, clients, faults });
+  assert.equal(broken, null);
+});
+
+test("an answer that is given up because there is no room behind another one cuts the connection when it is its turn", async () => {
+  const scenario = quiet();
+  const [first] = scenario.clients;
+  const shared = { ...first, connection: 1, isPipelined: true };
+  const clients = [
+    { ...shared, pieces: 12, pieceMs: 20_000 },
+    { ...shared, id: 2, atMs: 1_005, pieces: 9, pieceBytes: 50_000 },
+    { ...shared, id: 3, atMs: 1_010, pieces: 2 },
+  ];
+  const { broken } = await simulateApp({ ...scenario, clients });
+  assert.equal(broken, null);
+});
+
+test("a client of HTTP/1.0 that does not read sees that its answer was cut off", async () => {
+  const scenario = quiet();
+  const [first] = scenario.clients;
+  const slow = { isHttp10: true, pieceBytes: 50_000, pause: { atByte: 1, forMs: 30_000 } };
+  const faults = [{ kind: "crash", model: "a", during: "answering", nth: 1, afterMs: 600, how: "all" }] as const;
+  const { broken } = await simulateApp({ ...scenario, clients: [{ ...first, ...slow }], faults });
+  assert.equal(broken, null);
+});
