@@ -1,5 +1,6 @@
 /** What the policy gets to see: the models that are not awake and for which somebody waits, and who would have to leave for them. */
 import { assert } from "../base/assert.ts";
+import type { DrainTimes } from "./drain-times.ts";
 import { wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { ForcedCredit } from "./forced-credit.ts";
@@ -16,6 +17,7 @@ interface Parts {
   readonly switches: Switches;
   readonly costs: SwitchCosts;
   readonly visits: Visits;
+  readonly drainTimes: DrainTimes;
   readonly forcedCredit: ForcedCredit | null;
 }
 
@@ -47,7 +49,7 @@ export function isCandidate(record: ModelRecord): boolean {
 
 /** One candidate. */
 export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): Candidate {
-  const { engines, switches, costs, visits } = parts;
+  const { engines, switches, costs, visits, drainTimes } = parts;
   const { spec, queue, suspendedSinceMs } = record;
   const { victims, obstacle } = switches.outlookFor(record, moment.nowMs, moment.placements);
   const isSuspended = suspendedSinceMs !== null;
@@ -55,7 +57,9 @@ export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): 
   const oldestEnqueuedAtMs = Math.min(queue.oldest?.enqueuedAtMs ?? Infinity, suspendedSinceMs ?? Infinity);
   assert(oldestEnqueuedAtMs < Infinity, "a model without a waiter is no candidate");
   let switchBackCostMs = 0;
+  let drainMs = 0;
   for (const id of victims) {
+    if (engines.get(id).leases.size > 0) drainMs = Math.max(drainMs, drainTimes.estimateMs(id));
     switchBackCostMs = Math.max(switchBackCostMs, costs.estimateMs([spec.id], id, engines.get(id).spec.sleepLevel));
   }
   return {
@@ -70,6 +74,7 @@ export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): 
     victims: residentsOf(victims, engines, moment),
     switchCostMs: costs.estimateMs(victims, spec.id, wakesFrom(record.state)),
     switchBackCostMs,
+    drainMs,
     visitMs: visits.estimateMs(spec.id),
     forcedCreditMs: creditOf(spec.devices, parts, moment),
   };

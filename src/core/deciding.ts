@@ -1,6 +1,7 @@
 /** When the policy is asked, and what follows from its answers. */
 import { assert } from "../base/assert.ts";
 import { candidateOf, candidatesOn, isCandidate, newMoment } from "./candidates.ts";
+import type { DrainTimes } from "./drain-times.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { ForcedCredit } from "./forced-credit.ts";
 import type { Island } from "./island.ts";
@@ -17,6 +18,7 @@ interface Parts {
   readonly switches: Switches;
   readonly costs: SwitchCosts;
   readonly visits: Visits;
+  readonly drainTimes: DrainTimes;
   readonly forcedCredit: ForcedCredit | null;
   readonly timers: Timers;
   readonly policy: Policy;

@@ -20,6 +20,8 @@ export interface Candidate {
   readonly victims: readonly Resident[];
   /** Estimate of sleep plus wake in ms, drain left out. */
   readonly switchCostMs: number;
+  /** Estimate of how long those who would have to leave take to come to rest, in ms. */
+  readonly drainMs: number;
   /** The same for the way back to who is awake now; 0 when nobody is. */
   readonly switchBackCostMs: number;
   /** Estimate of how long it will stay awake, in ms. */

@@ -8,6 +8,7 @@ import { Admission } from "./admission.ts";
 import { retryDelayMs } from "./backoff.ts";
 import { boundFor } from "./bound.ts";
 import { Deciding } from "./deciding.ts";
+import { DrainTimes } from "./drain-times.ts";
 import { Drains } from "./drains.ts";
 import type { Effects } from "./effects.ts";
 import { Engines, type ModelRecord } from "./engines.ts";
@@ -86,6 +87,7 @@ export class Scheduler {
     const costs = new SwitchCosts(options.knownCosts);
     const admission = new Admission({ effects, engines, timers, costs, requestTimeoutMs, queueMax });
     const visits = new Visits();
+    const drainTimes = new DrainTimes();
     const drains = new Drains({
       engines,
       admission,
@@ -103,6 +105,7 @@ export class Scheduler {
       engines,
       costs,
       drains,
+      drainTimes,
       host,
       onLeft: (record) => this.#deciding.changed(record),
       stopSleeper: (record, atMs) => this.#stop(record, noRoomLeft(record), atMs),
@@ -116,7 +119,7 @@ export class Scheduler {
     this.#host = host;
     this.#costs = costs;
     this.#preloads = new Preloads({ engines, switches });
-    this.#deciding = new Deciding({ engines, switches, costs, visits, forcedCredit, timers, policy });
+    this.#deciding = new Deciding({ engines, switches, costs, visits, drainTimes, forcedCredit, timers, policy });
     this.#idle = new IdleLadder({
       timers,
       sleepAfterMs: options.idleSleepMs ?? null,

@@ -1,6 +1,7 @@
 /** The switches under way, from the drain of those who leave to the wake of the one that comes. */
 import { assert } from "../base/assert.ts";
 import type { Failure } from "../base/failure.ts";
+import type { DrainTimes } from "./drain-times.ts";
 import { isDrained, type Drains } from "./drains.ts";
 import { isAway, wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
@@ -16,6 +17,7 @@ interface Parts {
   readonly engines: Engines;
   readonly costs: SwitchCosts;
   readonly drains: Drains;
+  readonly drainTimes: DrainTimes;
   readonly host: HostMemory;
   /** Ends the process of a sleeper, for the sake of another model. */
   readonly stopSleeper: (record: ModelRecord, nowMs: number) => void;
@@ -244,12 +246,14 @@ export class Switches {
   }
 
   #drained(change: Switch, nowMs: number): void {
-    const { engines } = this.#parts;
+    const { engines, drainTimes } = this.#parts;
     change.phase = "evicting";
     change.drainedAtMs = nowMs;
     // What began in this very moment was chosen in it.
     if (nowMs > change.startedAtMs && change.extra === null) this.#redirect(change, nowMs);
     const drainMs = nowMs - change.startedAtMs;
+    // One at whose gate nobody was does not drain at all.
+    if (drainMs > 0) for (const id of change.victims) drainTimes.observe(id, drainMs);
     engines.journal({ kind: "drain ended", from: [...change.victims], to: change.target, drainMs }, nowMs);
   }
 

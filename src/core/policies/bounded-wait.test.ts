@@ -27,6 +27,7 @@ function candidate(model: string, { count, oldestS }: Waiting, rest: Partial<Can
     victims: [awake("a", 10, 4)],
     switchCostMs: 2000,
     switchBackCostMs: 2000,
+    drainMs: 0,
     visitMs: 5000,
     forcedCreditMs: 0,
     ...rest,

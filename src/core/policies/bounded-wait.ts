@@ -140,8 +140,10 @@ function withoutThoseOn(devices: readonly DeviceId[], left: readonly Considered[
 }
 
 function consider(candidate: Candidate, nowMs: number, options: BoundedWaitOptions): Considered {
-  const { oldestEnqueuedAtMs, switchCostMs, visitMs, victims } = candidate;
-  const overdueAtMs = oldestEnqueuedAtMs + options.maxWaitMs - switchCostMs;
+  const { oldestEnqueuedAtMs, switchCostMs, drainMs, visitMs, victims } = candidate;
+  // Who begins at the last moment comes too late by the drain and the switch.
+  const leadMs = drainMs + switchCostMs;
+  const overdueAtMs = oldestEnqueuedAtMs + options.maxWaitMs - leadMs;
   // To stay for longer than anybody is meant to wait would be to pay for one switch with another.
   const stayMs = Math.min(STAY_COSTS * switchCostMs, Math.max(options.targetWaitMs, switchCostMs));
   let load = 0;
@@ -154,7 +156,7 @@ function consider(candidate: Candidate, nowMs: number, options: BoundedWaitOptio
     candidate,
     value: weightAt(candidate, nowMs) / (switchCostMs + visitMs),
     overdueAtMs,
-    targetAtMs: oldestEnqueuedAtMs + options.targetWaitMs - switchCostMs,
+    targetAtMs: oldestEnqueuedAtMs + options.targetWaitMs - leadMs,
     isOverdue: overdueAtMs <= nowMs,
     load,
     stayedAtMs: awakeSinceMs + stayMs,

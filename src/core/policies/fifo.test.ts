@@ -16,6 +16,7 @@ const candidate = (model: string, oldestEnqueuedAtMs: number, rest: Partial<Cand
   victims: [],
   switchCostMs: 3000,
   switchBackCostMs: 3000,
+  drainMs: 0,
   visitMs: 5000,
   forcedCreditMs: 0,
   ...rest,
