@@ -54,10 +54,10 @@ export class Admission {
   }
 
   /** Why one more request must not wait for this model, with the time after which it makes sense to ask again; null when it may. */
-  reasonToRefuse(record: ModelRecord, nowMs: number): Failure | null {
+  reasonToRefuse(record: ModelRecord, priority: Priority, nowMs: number): Failure | null {
     const { costs, requestTimeoutMs, queueMax } = this.#parts;
     const { id, queueMax: ownMax } = record.spec;
-    const expectedMs = expectedWaitMs(record, costs, nowMs);
+    const expectedMs = expectedWaitMs(record, priority, costs, nowMs);
     const depth = record.queue.length;
     const full =
       ownMax !== undefined && depth >= ownMax
@@ -72,9 +72,10 @@ export class Admission {
     // The first one to ask is never refused: somebody must be there for the model to be brought up.
     const isWanted = depth > 0 || record.state.kind === "starting" || record.state.kind === "waking";
     if (!isWanted || expectedMs <= requestTimeoutMs) return null;
+    const inFront = record.queue.countInFrontOf(priority);
     const message =
       `a request for model ${id} would wait for ${seconds(expectedMs)}, and may for ${seconds(requestTimeoutMs)}` +
-      (depth > 0 ? ` (${depth} in front of it)` : "");
+      (inFront > 0 ? ` (${inFront} in front of it)` : "");
     return failure("wait_too_long", message, {
       retryAfterMs: Math.max(RETRY_AFTER_MIN_MS, expectedMs - requestTimeoutMs),
     });

@@ -149,7 +149,7 @@ export class Scheduler {
     } else if (record.lastFailure !== null && record.retryAtMs > nowMs) {
       this.#admission.refuseAtOnce(waiter, record, withRetryAfter(record.lastFailure, record.retryAtMs - nowMs), nowMs);
     } else {
-      const reason = this.#admission.reasonToRefuse(record, nowMs);
+      const reason = this.#admission.reasonToRefuse(record, weighs, nowMs);
       if (reason === null) this.#enqueue(waiter, record, weighs, nowMs);
       else this.#admission.refuseAtOnce(waiter, record, reason, nowMs);
     }

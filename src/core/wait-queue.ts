@@ -54,6 +54,12 @@ export class WaitQueue {
     return this.#first(PRIORITY_HEAD_START_MS);
   }
 
+  /** How many of those that wait are let in before one of this priority that comes now, at least. */
+  countInFrontOf(priority: Priority): number {
+    if (priority === "low") return this.#length;
+    return priority === "high" ? this.#high.length : this.#high.length + this.#normal.length;
+  }
+
   /** The sum of all enqueue times: with the length it gives the summed age of the queue at any moment. */
   get sumEnqueuedAtMs(): number {
     return this.#high.sumEnqueuedAtMs + this.#normal.sumEnqueuedAtMs + this.#low.sumEnqueuedAtMs;

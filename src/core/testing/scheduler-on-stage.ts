@@ -4,25 +4,19 @@ import { failure, type Failure } from "../../base/failure.ts";
 import type { Effects } from "../effects.ts";
 import type { JournalEntry } from "../journal.ts";
 import type { Lease, LeaseOutcome, WaiterId } from "../lease.ts";
-import type { DeviceSpec, ModelId, ModelSpec } from "../model.ts";
+import type { MemoryMeasurement } from "../memory.ts";
+import type { ModelId, ModelSpec, Priority } from "../model.ts";
 import { fifo } from "../policies/fifo.ts";
-import type { Policy } from "../policy.ts";
 import type { OperatorCommand } from "../operator.ts";
-import { Scheduler } from "../scheduler.ts";
+import { Scheduler, type SchedulerOptions } from "../scheduler.ts";
 import type { ModelSnapshot } from "../snapshot.ts";
 
-/** What is on the stage; every duration in ms. */
-export interface StageOptions {
+/** What is on the stage, and what the scheduler is to be told beside that. */
+export interface StageOptions extends Partial<SchedulerOptions> {
   /** By name; one device "0" and level 1 unless told otherwise. */
   readonly models: Readonly<Record<ModelId, Partial<Omit<ModelSpec, "id">>>>;
-  /** fifo with `minActiveMs` unless told otherwise. */
-  readonly policy?: Policy;
+  /** Of fifo, which is the policy unless told otherwise, in ms. */
   readonly minActiveMs?: number;
-  readonly requestTimeoutMs?: number;
-  readonly drainTimeoutMs?: number | null;
-  readonly drainBudgetMs?: number | null;
-  readonly devices?: readonly DeviceSpec[];
-  readonly hostMemoryBytes?: number | null;
 }
 
 /** Time stands still but for `pass`. After every event the scheduler's invariants are checked. */
@@ -36,19 +30,13 @@ export class SchedulerOnStage {
   #told: string[] = [];
   readonly #leases = new Map<WaiterId, Lease>();
 
-  constructor(options: StageOptions) {
-    const specs = Object.entries(options.models).map(([id, model]): ModelSpec => {
+  /** Requests wait for a minute, and drains have no limit, unless told otherwise. */
+  constructor({ models, minActiveMs = 0, ...options }: StageOptions) {
+    const specs = Object.entries(models).map(([id, model]): ModelSpec => {
       return Object.assign({ id, devices: ["0"], sleepLevel: 1 as const }, model);
     });
-    const schedulerOptions = {
-      policy: options.policy ?? fifo({ minActiveMs: options.minActiveMs ?? 0 }),
-      requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
-      drainTimeoutMs: options.drainTimeoutMs ?? null,
-      drainBudgetMs: options.drainBudgetMs ?? null,
-      devices: options.devices ?? [],
-      hostMemoryBytes: options.hostMemoryBytes ?? null,
-    };
-    this.scheduler = new Scheduler(specs, schedulerOptions, this.#effects(), 0);
+    const usual = { policy: fifo({ minActiveMs }), requestTimeoutMs: 60_000, drainTimeoutMs: null };
+    this.scheduler = new Scheduler(specs, { ...usual, ...options }, this.#effects(), 0);
   }
 
   /** What the scheduler has asked for since the last call: "start a", "grant 1", "refuse 2 queue_timeout", … */
@@ -61,6 +49,12 @@ export class SchedulerOnStage {
   /** One request for a model under each of these numbers. */
   request(model: ModelId, ...waiters: readonly WaiterId[]): this {
     for (const waiter of waiters) this.#event(() => this.scheduler.onRequest(waiter, model, this.nowMs));
+    return this;
+  }
+
+  /** The same, with a priority of their own. */
+  requestAs(priority: Priority, model: ModelId, ...waiters: readonly WaiterId[]): this {
+    for (const waiter of waiters) this.#event(() => this.scheduler.onRequest(waiter, model, this.nowMs, priority));
     return this;
   }
 
@@ -83,8 +77,8 @@ export class SchedulerOnStage {
     return this.#event(() => this.scheduler.onAwake(model, this.nowMs));
   }
 
-  wakeFailed(model: ModelId): this {
-    return this.#event(() => this.scheduler.onWakeFailed(model, failure("wake_failed", "out of memory"), this.nowMs));
+  wakeFailed(model: ModelId, code: "wake_failed" | "out_of_memory" = "wake_failed"): this {
+    return this.#event(() => this.scheduler.onWakeFailed(model, failure(code, "out of memory"), this.nowMs));
   }
 
   asleep(model: ModelId): this {
@@ -105,6 +99,15 @@ export class SchedulerOnStage {
 
   crashed(model: ModelId): this {
     return this.#event(() => this.scheduler.onCrashed(model, failure("engine_crashed", "exit 1"), this.nowMs));
+  }
+
+  /** Engines can be started from now on. */
+  started(): this {
+    return this.#event(() => this.scheduler.onStarted(this.nowMs));
+  }
+
+  memoryMeasured(model: ModelId, measured: MemoryMeasurement): this {
+    return this.#event(() => this.scheduler.onMemoryMeasured(model, measured, this.nowMs));
   }
 
   /** Null, or why nothing is done. */
