@@ -27,7 +27,11 @@ export function crowded(scenario: Scenario, calm: boolean): Scenario {
       idleSleepMs: calm ? null : random.pick([null, null, 0, 2000, 30_000]),
       idleStopMs: calm ? null : random.pick([null, null, 0, 5000, 60_000]),
     },
-    models: scenario.models.map((model) => ({ ...model, spec: specOf(model, devices, calm, random) })),
+    models: scenario.models.map((model) => {
+      const spec = specOf(model, devices, calm, random);
+      const most = spec.needBytes ?? 4 * GIB;
+      return { ...model, spec, residueBytes: Math.floor(Math.min(most, random.pick([0.1, 0.5, 1, 2, 3]) * GIB)) };
+    }),
     requests: scenario.requests.map((request) => {
       if (random.chance(0.7)) return request;
       return { ...request, priority: random.pick<Priority>(["low", "normal", "high"]) };

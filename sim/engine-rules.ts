@@ -1,8 +1,7 @@
 /** What the scheduler may ask of an engine, and when. */
-import { RESIDUE_PRIOR_BYTES } from "../src/core/memory.ts";
 import type { ModelId } from "../src/core/model.ts";
 import type { LiveSleepLevel } from "../src/core/sleep-level.ts";
-import type { SimulatedEngine } from "./engines.ts";
+import { residueBytes, type SimulatedEngine } from "./engines.ts";
 import { demand } from "./violation.ts";
 import { isAway, isChanging, leasesOut, neighbours, type View } from "./view.ts";
 
@@ -85,6 +84,7 @@ export class EngineRules {
   /** Where memory is counted it must suffice; elsewhere it must be alone. */
   #hasItsMemory(engine: SimulatedEngine): void {
     const { id, model } = engine;
+    engine.lacksMemory = false;
     const around = neighbours(this.#view, engine);
     for (const device of model.spec.devices) {
       const memoryBytes = this.#view.scenario.budgets?.devices.find((spec) => spec.id === device)?.memoryBytes ?? null;
@@ -99,8 +99,15 @@ export class EngineRules {
       }
       const awakeBytes = sum(upAll.map((other) => other.model.spec.needBytes ?? 0));
       const asleepBytes = sum(there.filter(({ phase }) => phase === "asleep").map(residueBytes));
+      const missing = awakeBytes + asleepBytes > memoryBytes;
+      // What a sleeper leaves behind may be believed to be less than it is: when the switch began, it was not measured yet.
+      const sinceMs = this.#view.outlook.switches.get(id)?.startedAtMs ?? 0;
+      const wasUnknown = there.some(
+        ({ phase, residueMeasuredAtMs }) => phase === "asleep" && (residueMeasuredAtMs ?? Infinity) >= sinceMs,
+      );
+      engine.lacksMemory ||= missing && wasUnknown;
       const over = (): string => `${id} comes up, and device ${device} lacks ${awakeBytes + asleepBytes - memoryBytes}`;
-      demand(awakeBytes + asleepBytes <= memoryBytes, "memory suffices", over);
+      demand(!missing || wasUnknown, "memory suffices", over);
     }
   }
 
@@ -142,10 +149,6 @@ export class EngineRules {
 interface FailureCount {
   readonly failures: number | undefined;
   readonly notBeforeMs: number | undefined;
-}
-
-function residueBytes({ model }: SimulatedEngine): number {
-  return Math.min(RESIDUE_PRIOR_BYTES, model.spec.needBytes ?? RESIDUE_PRIOR_BYTES);
 }
 
 function sum(values: readonly number[]): number {

@@ -1,6 +1,7 @@
 /** The simulated engines: they do as they are told, take their time about it, fail and die as the scenario has it. */
 import { assert } from "../src/base/assert.ts";
 import { failure, type Failure } from "../src/base/failure.ts";
+import { RESIDUE_PRIOR_BYTES } from "../src/core/memory.ts";
 import type { ModelId } from "../src/core/model.ts";
 import type { LiveSleepLevel } from "../src/core/sleep-level.ts";
 import { fractionOf } from "../src/simulation/random.ts";
@@ -34,6 +35,10 @@ export interface SimulatedEngine {
   upSinceMs: number;
   /** False from the death of the process until it is started again. */
   alive: boolean;
+  /** Too little memory is there for the start or the wake that is under way. */
+  lacksMemory: boolean;
+  /** When what it leaves behind while it sleeps was measured, and the scheduler told; null: not yet. */
+  residueMeasuredAtMs: number | null;
   /** The stop under way cleans up after a failure: it may overlap with what others do on the device. */
   cleaning: boolean;
   /** How many lives of this engine have ended in a crash that the scheduler was told of. */
@@ -48,12 +53,21 @@ export interface EngineReports {
   onAwake(engine: SimulatedEngine): void;
   onWakeFailed(engine: SimulatedEngine, reason: Failure): void;
   onAsleep(engine: SimulatedEngine): void;
+  onResidueMeasured(engine: SimulatedEngine): void;
   onSleepFailed(engine: SimulatedEngine, reason: Failure): void;
   onStopped(engine: SimulatedEngine): void;
   onStopFailed(engine: SimulatedEngine, reason: Failure): void;
   /** The process has died; the scheduler does not know yet. */
   onDied(engine: SimulatedEngine): void;
   onCrashed(engine: SimulatedEngine, reason: Failure): void;
+}
+
+/** What a sleeper leaves behind is measured so long after it fell asleep, in ms. */
+const MEASURED_AFTER_MS = 700;
+
+/** What it really leaves behind on each device, in bytes. */
+export function residueBytes({ model }: SimulatedEngine): number {
+  return model.residueBytes ?? Math.min(RESIDUE_PRIOR_BYTES, model.spec.needBytes ?? RESIDUE_PRIOR_BYTES);
 }
 
 /** All engines of a scenario. No report comes before the order that caused it has returned. */
@@ -102,6 +116,7 @@ export class SimulatedEngines {
     engine.level = level;
     this.#order(engine, "sleep", "falling asleep", () => {
       engine.phase = "asleep";
+      this.#measureSoon(engine);
       this.#reports.onAsleep(engine);
     });
   }
@@ -140,9 +155,21 @@ export class SimulatedEngines {
       if (engine.generation !== generation) return;
       // A dead process answers nothing; only what is left of it can be cleaned up.
       if (!engine.alive && order !== "stop") return;
-      if (this.#faults.has(`${engine.id} lacks memory ${order} ${nth}`)) this.#lackedMemory(engine, order);
+      const isToLack = this.#faults.has(`${engine.id} lacks memory ${order} ${nth}`);
+      if (isToLack || (engine.lacksMemory && (order === "start" || order === "wake")))
+        this.#lackedMemory(engine, order);
       else if (this.#faults.has(`${engine.id} fails ${order} ${nth}`)) this.#failed(engine, order);
       else succeed();
+    });
+  }
+
+  /** A moment after it fell asleep, if it still sleeps then. */
+  #measureSoon(engine: SimulatedEngine): void {
+    const { generation } = engine;
+    this.#clock.after(MEASURED_AFTER_MS, () => {
+      if (engine.generation !== generation || engine.phase !== "asleep" || engine.residueMeasuredAtMs !== null) return;
+      engine.residueMeasuredAtMs = this.#clock.nowMs;
+      this.#reports.onResidueMeasured(engine);
     });
   }
 
@@ -203,6 +230,8 @@ function newEngine(model: SimulatedModel): SimulatedEngine {
     level: null,
     upSinceMs: 0,
     alive: false,
+    lacksMemory: false,
+    residueMeasuredAtMs: null,
     cleaning: false,
     crashes: 0,
     generation: 0,

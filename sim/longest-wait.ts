@@ -71,7 +71,7 @@ export function longestBoundedWaitMs(scenario: Scenario): number {
   const leaveMs = longest(({ usualMs }) => Math.max(usualMs.sleep, usualMs.stop));
   const comeMs = longest(({ usualMs }) => Math.max(usualMs.start, usualMs.wake));
   // Who leaves one device goes one after another; what is not measured yet is guessed, and may be guessed too high.
-  const switchCostMaxMs = Math.max(models.length * 2 * leaveMs + comeMs + 2, GUESS_MAX_MS);
+  const switchCostMaxMs = Math.max(models.length * 2 * leaveMs + 2 * comeMs + 2, GUESS_MAX_MS);
   const limitMs = budgets?.drainBudgetMs ?? drainTimeoutMs;
   const revokedMs = Math.max(0, ...requests.map((request) => request.revokedMs));
   const policy = boundedWait(boundedWaitTimes(minActiveMs));

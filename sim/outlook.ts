@@ -13,6 +13,7 @@ export const PRELOAD_REASON = "it is to be there before its first request";
 export interface ToldSwitch {
   readonly from: readonly ModelId[];
   readonly to: ModelId;
+  readonly startedAtMs: number;
   /** It exists so that a model is there before its first request. */
   readonly isPreload: boolean;
   /** Who had to go in addition, after the wake had found too little memory. */
@@ -50,6 +51,7 @@ export class Outlook {
         this.switches.set(entry.to, {
           from: entry.from,
           to: entry.to,
+          startedAtMs: entry.atMs,
           isPreload: entry.because === PRELOAD_REASON,
           extra: null,
           drained: false,

@@ -41,6 +41,8 @@ export type EngineOrder = "start" | "wake" | "sleep" | "stop";
 export interface SimulatedModel {
   readonly spec: ModelSpec;
   readonly usualMs: Readonly<Record<EngineOrder, number>>;
+  /** What it leaves behind on each device while it sleeps; absent: what is believed of it. */
+  readonly residueBytes?: number;
 }
 
 /** A duration is its usual value times 1 − JITTER to 1 + JITTER. */

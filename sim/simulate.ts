@@ -125,6 +125,7 @@ function eventsOf(scheduler: Scheduler): SchedulerEvents {
     onSleepFailed: (model, reason, nowMs) => scheduler.onSleepFailed(model, reason, nowMs),
     onStopped: (model, nowMs) => scheduler.onStopped(model, nowMs),
     onStopFailed: (model, reason, nowMs) => scheduler.onStopFailed(model, reason, nowMs),
+    onMemoryMeasured: (model, measured, nowMs) => scheduler.onMemoryMeasured(model, measured, nowMs),
     onCrashed: (model, reason, nowMs) => scheduler.onCrashed(model, reason, nowMs),
     onOperator: (model, command, nowMs) => scheduler.onOperator(model, command, nowMs),
     onAlarm: (nowMs) => scheduler.onAlarm(nowMs),

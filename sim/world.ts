@@ -5,7 +5,7 @@ import type { JournalEntry } from "../src/core/journal.ts";
 import type { Scheduler } from "../src/core/scheduler.ts";
 import { Clients, type ClientDeeds } from "./clients.ts";
 import { EngineRules } from "./engine-rules.ts";
-import { SimulatedEngines, type EngineReports, type SimulatedEngine } from "./engines.ts";
+import { residueBytes, SimulatedEngines, type EngineReports, type SimulatedEngine } from "./engines.ts";
 import { Outlook } from "./outlook.ts";
 import { ProgressRules } from "./progress-rules.ts";
 import { RequestRules } from "./request-rules.ts";
@@ -29,6 +29,7 @@ export type SchedulerEvents = Pick<
   | "onStopped"
   | "onStopFailed"
   | "onCrashed"
+  | "onMemoryMeasured"
   | "onOperator"
   | "onAlarm"
   | "onShutdown"
@@ -212,6 +213,10 @@ export class World implements View {
         }
       },
       onAsleep: (engine) => this.#events.onAsleep(engine.id, tell("asleep", engine)),
+      onResidueMeasured: (engine) => {
+        const nowMs = tell("measured", engine);
+        this.#events.onMemoryMeasured(engine.id, { residueBytes: residueBytes(engine) }, nowMs);
+      },
       onSleepFailed: (engine, reason) => this.#events.onSleepFailed(engine.id, reason, tell("sleep failed", engine)),
       onStopped: (engine) => {
         this.#shutdownRules.onStopped(engine.id);

@@ -203,7 +203,7 @@ describe("metrics of models", () => {
   });
 
   it("tell the bound on waiting, what stands still and what a model needs, where there is such a thing", async () => {
-    const memory = { needBytes: 6_000, residueBytes: 1_000, hostBytes: null };
+    const memory = { needBytes: 6_000, residueBytes: 1_000, residueIsMeasured: false, hostBytes: null };
     const { samples } = metricsFor([modelSnapshot("a", { boundMs: 34_500, suspended: 2, memory }), modelSnapshot("b")]);
     deepEqual(await samples("llmux_wait_bound_seconds"), ['llmux_wait_bound_seconds{model="a"} 34.5']);
     deepEqual(await samples("llmux_model_memory_bytes"), ['llmux_model_memory_bytes{model="a"} 6000']);

@@ -120,7 +120,7 @@ describe("the status of a model", () => {
           suspended: 3,
           priority: "high",
           pinned: true,
-          memory: { needBytes: 6, residueBytes: 1, hostBytes: 4 },
+          memory: { needBytes: 6, residueBytes: 1, residueIsMeasured: false, hostBytes: 4 },
         }),
       ],
     }).models;

@@ -7,6 +7,8 @@ export interface MemoryFigures {
   needBytes: number | null;
   /** What it leaves behind on a device while it sleeps. */
   residueBytes: number;
+  /** False while that is only believed. */
+  residueIsMeasured: boolean;
   /** Of the host while it sleeps at level 1; null: not known. */
   hostBytes: number | null;
 }
@@ -30,6 +32,7 @@ export function newFigures(spec: ModelSpec): MemoryFigures {
     needBytes: spec.needBytes ?? null,
     // One that needs less than the prior cannot leave more than it needs.
     residueBytes: Math.min(RESIDUE_PRIOR_BYTES, spec.needBytes ?? RESIDUE_PRIOR_BYTES),
+    residueIsMeasured: false,
     hostBytes: spec.hostBytes ?? null,
   };
 }
@@ -38,7 +41,10 @@ export function newFigures(spec: ModelSpec): MemoryFigures {
 export function takeMeasurement(figures: MemoryFigures, measured: MemoryMeasurement): number | null {
   const believed = figures.needBytes;
   if (measured.awakeBytes !== undefined) figures.needBytes = measured.awakeBytes;
-  if (measured.residueBytes !== undefined) figures.residueBytes = measured.residueBytes;
+  if (measured.residueBytes !== undefined) {
+    figures.residueBytes = measured.residueBytes;
+    figures.residueIsMeasured = true;
+  }
   if (measured.hostBytes !== undefined) figures.hostBytes = measured.hostBytes;
   if (believed === null || measured.awakeBytes === undefined) return null;
   return Math.abs(measured.awakeBytes - believed) > MARGIN_SHARE * believed ? believed : null;

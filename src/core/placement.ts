@@ -77,7 +77,8 @@ export function placementFor(target: ModelRecord, view: PlacementView): Placemen
     if (room.shortOn() === null) break;
     if (!leavesResidue(record) || !room.isShortWhere(record)) continue;
     room.takeResidue(record);
-    ends.push(record);
+    // What is only believed is put to the test: a wake that finds too little memory after all makes room for itself.
+    if (record.memory.residueIsMeasured) ends.push(record);
   }
   const short = room.shortOn();
   if (short !== null) return { kind: "impossible", because: room.explain(short) };

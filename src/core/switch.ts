@@ -23,6 +23,8 @@ export interface Switch {
   readonly stops: ModelId[];
   readonly cause: SwitchCause;
   readonly startedAtMs: number;
+  /** When it began to drain, which it does again if a wake has found too little memory. */
+  drainsSinceMs: number;
   phase: SwitchPhase;
   drainedAtMs: number | null;
   /** From which level the target comes up; null before its wake has begun. */

@@ -87,6 +87,7 @@ export class Switches {
       stops: [...placement.stops],
       cause,
       startedAtMs: nowMs,
+      drainsSinceMs: nowMs,
       phase: "draining",
       drainedAtMs: null,
       wokeFrom: null,
@@ -189,6 +190,7 @@ export class Switches {
     assert(change !== null && change.phase === "waking", `${target.spec.id} is not on its way`);
     change.extra = extra.spec.id;
     change.phase = "draining";
+    change.drainsSinceMs = nowMs;
     this.#join(change, [extra]);
     if (extra.state.kind === "asleep") {
       change.stops.push(extra.spec.id);
@@ -251,7 +253,7 @@ export class Switches {
     change.drainedAtMs = nowMs;
     // What began in this very moment was chosen in it.
     if (nowMs > change.startedAtMs && change.extra === null) this.#redirect(change, nowMs);
-    const drainMs = nowMs - change.startedAtMs;
+    const drainMs = nowMs - change.drainsSinceMs;
     // One at whose gate nobody was does not drain at all.
     if (drainMs > 0) for (const id of change.victims) drainTimes.observe(id, drainMs);
     engines.journal({ kind: "drain ended", from: [...change.victims], to: change.target, drainMs }, nowMs);

@@ -15,7 +15,7 @@ export function modelSnapshot(id: string, extra: Partial<ModelSnapshot> = {}): M
     suspended: 0,
     priority: "normal",
     pinned: false,
-    memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, hostBytes: null },
+    memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, residueIsMeasured: false, hostBytes: null },
     boundMs: null,
     failuresInRow: 0,
     lastFailure: null,
