@@ -26,9 +26,10 @@ export class IdleLadder {
 
   /** To be called when a model has come to rest: awake without a request, or asleep. */
   rests(record: ModelRecord, nowMs: number): void {
-    if (record.idleTimer !== null) return;
     const dueAtMs = this.#dueAtMs(record);
-    if (dueAtMs === null) return;
+    // An earlier one looks for itself; a later one was for another step.
+    if (dueAtMs === null || (record.idleTimer !== null && record.idleTimer.atMs <= dueAtMs)) return;
+    this.#parts.timers.cancel(record.idleTimer);
     record.idleTimer = this.#parts.timers.add(Math.max(dueAtMs, nowMs), (atMs) => this.#look(record, atMs));
   }
 
@@ -37,7 +38,7 @@ export class IdleLadder {
     const dueAtMs = this.#dueAtMs(record);
     if (dueAtMs === null) return;
     const isDue = dueAtMs <= nowMs;
-    if (isDue && this.#parts.step(record, record.state.kind === "asleep" ? "stop" : "sleep", nowMs)) return;
+    if (isDue && !isUsed(record) && this.#parts.step(record, nextStep(record), nowMs)) return;
     record.idleTimer ??= this.#parts.timers.add(isDue ? nowMs + RETRY_MS : dueAtMs, (atMs) => this.#look(record, atMs));
   }
 
@@ -45,11 +46,16 @@ export class IdleLadder {
   #dueAtMs(record: ModelRecord): number | null {
     const { state, spec, lastUsedAtMs, stateSinceMs, suspendedSinceMs } = record;
     const { sleepAfterMs, stopAfterMs } = this.#parts;
-    if (state.kind === "awake") {
+    // A drain may be called off.
+    if (state.kind === "awake" || state.kind === "draining") {
       if (sleepAfterMs === null || spec.pinned === true || isUsed(record)) return null;
       return Math.max(lastUsedAtMs, record.awakeSinceMs) + sleepAfterMs;
     }
     if (state.kind !== "asleep" || stopAfterMs === null || suspendedSinceMs !== null) return null;
     return stateSinceMs + stopAfterMs;
   }
+}
+
+function nextStep({ state }: ModelRecord): "sleep" | "stop" {
+  return state.kind === "asleep" ? "stop" : "sleep";
 }
