@@ -9,6 +9,8 @@ export type FailureCode =
   | "model_not_found"
   | "route_not_found"
   | "method_not_allowed"
+  /** There is only a WebSocket here. */
+  | "upgrade_required"
   /** No engine that is known of has made this response. */
   | "response_not_found"
   /** No key, or one that is none of the configured ones. */

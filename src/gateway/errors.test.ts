@@ -8,6 +8,7 @@ const STATUSES: Readonly<Record<FailureCode, number>> = {
   model_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
+  upgrade_required: 426,
   response_not_found: 404,
   client_stalled: 408,
   body_too_large: 413,

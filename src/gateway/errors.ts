@@ -35,6 +35,7 @@ const ROWS: Readonly<Record<FailureCode, Row>> = {
   model_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
   route_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
   response_not_found: { ...BAD_REQUEST, status: 404, anthropic: "not_found_error" },
+  upgrade_required: { ...BAD_REQUEST, status: 426 },
   method_not_allowed: { ...BAD_REQUEST, status: 405 },
   invalid_api_key: { status: 401, openai: "authentication_error", anthropic: "authentication_error" },
   model_not_allowed: { status: 403, openai: "permission_error", anthropic: "permission_error" },

@@ -4,12 +4,19 @@ import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { BodyLimits } from "./body.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
-import type { Exchange } from "./exchange.ts";
 import type { Heart } from "./heart.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import type { ListingSource } from "./listing.ts";
 import type { MadeResponses } from "./made-responses.ts";
 import type { Models } from "./models.ts";
+
+/** A request in progress, as the server sees it. */
+export interface OpenRequest {
+  /** In ms since 1970. */
+  readonly arrivedAtEpochMs: number;
+  /** The server takes no more: its connection is not to be used again. */
+  closeAfterwards(): void;
+}
 
 /** Made once by the server, handed to each exchange. */
 export interface ExchangeHouse extends ListingSource {
@@ -19,6 +26,8 @@ export interface ExchangeHouse extends ListingSource {
   readonly desk: LeaseDesk;
   readonly clock: Clock;
   readonly heart: Heart;
+  /** How long a client that waits hears nothing; null: to the end of the wait. */
+  readonly heartbeatMs: number | null;
   readonly madeResponses: MadeResponses;
   readonly bodyLimits: BodyLimits;
   /** How long a request waits to hear that the engine which it could not reach has crashed. */
@@ -27,7 +36,7 @@ export interface ExchangeHouse extends ListingSource {
   readonly stallTimeoutMs: number;
   readonly onBug: (error: unknown) => void;
   /** Called once, last of all. */
-  readonly onEnded: (exchange: Exchange, record: AccessRecord) => void;
+  readonly onEnded: (request: OpenRequest, record: AccessRecord) => void;
   /** Whether its connection is one too many. */
   readonly isSurplus: (request: IncomingMessage) => boolean;
   /** The status that the client got when its request turned out broken half-way; undefined if nothing was sent. */

@@ -14,7 +14,7 @@ import { breakOff, destroyInTurn } from "./break-off.ts";
 import type { Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
 import { errorEvent, errorEventOf, LINE_FEED, STREAM_HEADERS } from "./event-stream.ts";
-import type { ExchangeHouse } from "./exchange-house.ts";
+import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import type { Listener } from "./heart.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
@@ -55,7 +55,7 @@ const CLIENT_LEFT_STATUS = 499;
  * The way of a request: body, model, lease, one or more attempts, end. Whatever happens, it ends with the response's
  * `close`, and there everything that is still held is let go: the place in the queue, the engine, the lease.
  */
-export class Exchange implements Applicant, AttemptOwner, BodyOwner {
+export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest {
   readonly #house: ExchangeHouse;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;

@@ -17,7 +17,7 @@ export interface ListingSource {
 /** Answers a request for `path`, one of the routes that `answerer` has, to one who may use `models`. */
 export function ownAnswer(
   source: ListingSource,
-  answerer: Exclude<Answerer, "engine">,
+  answerer: Exclude<Answerer, "engine" | "realtime">,
   path: string,
   models: Models,
 ): OwnAnswer | Failure {

@@ -13,7 +13,7 @@ import type { GatewayModel } from "./models.ts";
 import { isMultipart, multipartForm } from "./multipart-ask.ts";
 import { readPriority } from "./priority.ts";
 import type { OwnAnswer } from "./reply.ts";
-import { dialectOf, findRoute, responseIdOf, splitTarget, type Dialect, type Route } from "./routes.ts";
+import { dialectOf, findRoute, REALTIME_PATH, responseIdOf, splitTarget, type Dialect, type Route } from "./routes.ts";
 import { readUpstreamTarget } from "./upstream-target.ts";
 
 /** It goes to an engine, when its body has come. */
@@ -60,7 +60,7 @@ export function receive(house: ExchangeHouse, request: IncomingMessage, headers:
   const { path } = target;
   const dialect = dialectOf(path);
   const outside = (destination: Destination): Reception => ({ dialect, route: null, guest: null, destination });
-  if (!headers.hasHost && httpVersion === "1.1") return outside(refused(invalid("The request has no Host header.")));
+  if (!headers.hasHost && httpVersion === "1.1") return outside(refused(NO_HOST));
   const route = findRoute(path);
   let guest: Guest | null = null;
   if (route?.answerer !== "health") {
@@ -96,6 +96,7 @@ function destinationOf(house: ExchangeHouse, asked: Asked): Destination {
     const message = `${method} is not possible on ${route.path}, only ${route.methods.join(" and ")}.`;
     return refused(failure("method_not_allowed", message), ["allow", route.methods.join(", ")]);
   }
+  if (route.answerer === "realtime") return refused(NO_WEB_SOCKET, ["upgrade", "websocket", "connection", "Upgrade"]);
   if (route.answerer !== "engine") {
     const answer = ownAnswer(house, route.answerer, path, guest?.models ?? house.models);
     return "code" in answer ? refused(answer) : { kind: "answered here", answer };
@@ -159,10 +160,16 @@ function unknownResponse(id: string): Failure {
   );
 }
 
-const TOO_MANY_CONNECTIONS = failure(
+const NO_WEB_SOCKET = failure("upgrade_required", `${REALTIME_PATH} is a WebSocket, and the request asks for none.`);
+
+/** The connection is one too many. */
+export const TOO_MANY_CONNECTIONS = failure(
   "too_many_connections",
   "llmux has as many connections as it takes (max_connections).",
 );
+
+/** HTTP/1.1 demands it. */
+export const NO_HOST = failure("invalid_request", "The request has no Host header.");
 
 function refused(reason: Failure, headers: readonly string[] = []): Refused {
   return { kind: "refused", failure: reason, headers, closes: false };

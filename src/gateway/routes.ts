@@ -3,8 +3,8 @@
 /** Whose form the answers and errors of a route have. */
 export type Dialect = "openai" | "anthropic";
 
-/** Who answers: the model's engine, or the gateway itself. */
-export type Answerer = "engine" | "model list" | "one model" | "health" | "about";
+/** Who answers: the model's engine, by HTTP or by WebSocket, or the gateway itself. */
+export type Answerer = "engine" | "model list" | "one model" | "health" | "about" | "realtime";
 
 /** Where the name of the model is: in a JSON body; in that or in a form; with the id of an earlier answer; in the path. */
 export type NamePlace = "json" | "json or form" | "response id" | "path" | "nowhere";
@@ -23,6 +23,9 @@ export interface Route {
 
 /** What an id follows in the path of a single model. */
 export const ONE_MODEL_PATH = "/v1/models/";
+
+/** The WebSocket. */
+export const REALTIME_PATH = "/v1/realtime";
 
 /** What a model's name, and any path of its engine, follow. */
 export const UPSTREAM_PATH = "/upstream/";
@@ -69,6 +72,7 @@ const ROUTES: readonly Route[] = [
   // llama-server's own.
   engine("/completion", GENERATES),
   engine("/infill", GENERATES),
+  { ...own(REALTIME_PATH, "realtime"), methods: ["GET"] },
   own("/v1/models", "model list"),
   own("/health", "health"),
   own("/", "about"),

@@ -13,11 +13,14 @@ import type { Clock } from "../ports/clock.ts";
 import { answerClientError } from "./client-error.ts";
 import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
 import { ConnectionLimit } from "./connection-limit.ts";
-import type { ExchangeHouse } from "./exchange-house.ts";
+import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import { Heart } from "./heart.ts";
 import { MadeResponses } from "./made-responses.ts";
+import { RealtimeSession } from "./realtime-session.ts";
+import { REALTIME_PATH, splitTarget } from "./routes.ts";
+import { isWebSocket } from "./web-socket-handshake.ts";
 import { Models, type GatewayModel } from "./models.ts";
 
 /** What a gateway is made of. */
@@ -121,7 +124,8 @@ class HttpGateway implements Gateway {
   readonly #house: ExchangeHouse;
   readonly #connections: ConnectionLimit;
   readonly #identity: (() => TlsIdentity) | null;
-  readonly #open = new Set<Exchange>();
+  readonly #open = new Set<OpenRequest>();
+  readonly #sessions = new Set<RealtimeSession>();
   /** Connections whose request turned out broken, with the status that they got. */
   readonly #broken = new WeakMap<Duplex, number>();
   #onIdle: (() => void)[] = [];
@@ -143,6 +147,7 @@ class HttpGateway implements Gateway {
         progressOf: (model) => options.desk.progressOf(model),
         positions: () => options.desk.positions(),
       }),
+      heartbeatMs: limits.heartbeatMs,
       madeResponses: new MadeResponses(),
       bodyLimits: {
         bodyBytesMax: options.bodyBytesMax,
@@ -164,6 +169,10 @@ class HttpGateway implements Gateway {
     this.#server.on("checkContinue", (request, response) => this.#onRequest(request, response, true));
     // Expectations that we do not know are none of ours.
     this.#server.on("checkExpectation", (request, response) => this.#onRequest(request, response, false));
+    // Where Node cannot tell one upgrade from another, there are none: it would take every request that offers HTTP/2 for one.
+    if ("shouldUpgradeCallback" in this.#server) {
+      this.#server.on("upgrade", (request, socket, head) => this.#onUpgrade(request, socket, head));
+    }
     this.#server.on("clientError", (error, socket) => {
       const status = answerClientError(error, socket);
       if (status !== null) this.#broken.set(socket, status);
@@ -215,6 +224,8 @@ class HttpGateway implements Gateway {
   destroy(): void {
     void this.stopAccepting();
     this.#server.closeAllConnections();
+    // They are the server's no more.
+    for (const session of this.#sessions) session.destroy();
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
@@ -224,7 +235,16 @@ class HttpGateway implements Gateway {
     exchange.begin();
   }
 
-  #onEnded(exchange: Exchange, tell: () => void): void {
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const session = new RealtimeSession(this.#house, request, socket);
+    this.#open.add(session);
+    this.#sessions.add(session);
+    socket.once("close", () => this.#sessions.delete(session));
+    session.begin(head);
+    if (this.#isStopping) session.closeAfterwards();
+  }
+
+  #onEnded(exchange: OpenRequest, tell: () => void): void {
     this.#open.delete(exchange);
     try {
       tell();
@@ -252,6 +272,8 @@ function listener(limits: GatewayLimits, speaksTls: boolean): Server | TlsServer
     keepAliveInitialDelay: 60_000,
     // Checked by the exchange, which answers with an error object.
     requireHostHeader: false,
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      isWebSocket(request) && splitTarget(request.url ?? "").path === REALTIME_PATH,
   };
   const server = speaksTls
     ? createTlsServer({ ...options, minVersion: TLS_VERSION_MIN, handshakeTimeout: limits.headersTimeoutMs })

@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { Pool } from "undici";
 import type { EngineConnection } from "../../ports/engine-directory.ts";
 
@@ -33,6 +34,8 @@ export class FakeEngine {
   healthStatus = 200;
   /** How many connections the pool of the next life may have; null: as many as it needs. */
   connectionsMax: number | null = null;
+  /** Set, it gets those who ask for a WebSocket. */
+  upgradeHandler: ((request: IncomingMessage, socket: Duplex) => void) | null = null;
   readonly sockets = new Set<Socket>();
   /** Those that have been asked for and have not ended. */
   openResponses: readonly ServerResponse[] = [];
@@ -47,6 +50,9 @@ export class FakeEngine {
   async start(): Promise<void> {
     const server = createServer((request, response) => this.#onRequest(request, response));
     server.keepAliveTimeout = 0;
+    if (this.upgradeHandler !== null) {
+      server.on("upgrade", (request, socket) => this.upgradeHandler?.(request, socket));
+    }
     server.on("connection", (socket) => {
       this.sockets.add(socket);
       socket.on("close", () => this.sockets.delete(socket));
