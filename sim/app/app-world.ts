@@ -13,9 +13,10 @@ import { Books } from "./books.ts";
 import type { ClientEnd } from "./client-connection.ts";
 import { ClientRules } from "./client-rules.ts";
 import { SimulatedClients, type SimulatedClient } from "./clients.ts";
-import { configOf, GATEWAY_ADDRESS } from "./config-of.ts";
+import { configOf, GATEWAY_ADDRESS, HEARTBEAT_MS } from "./config-of.ts";
 import { checkWhatIsLeft } from "./end-rules.ts";
 import { SimulatedEngines } from "./engines.ts";
+import { HeartbeatRules } from "./heartbeat-rules.ts";
 import { LlmuxLife } from "./llmux-life.ts";
 import { Referee } from "./referee.ts";
 import type { AppScenario, PlannedVisit } from "./scenario.ts";
@@ -49,6 +50,7 @@ export class AppWorld {
   readonly #mutate: PlatformMutation;
   readonly #stateLock: { holder: LlmuxLife | null } = { holder: null };
   readonly #clientRules: ClientRules;
+  readonly #heartbeatRules: HeartbeatRules;
   /** By request id, over all lives. */
   readonly #lifeOf = new Map<SimulatedClient, LlmuxLife>();
   readonly #lives: LlmuxLife[] = [];
@@ -82,6 +84,7 @@ export class AppWorld {
       network: () => this.life.network,
       address: GATEWAY_ADDRESS,
       onAsked: (client) => this.#onAsked(client),
+      onBeat: (client, beat) => this.#heartbeatRules.onBeat(client, beat, this.clock.nowMs),
       onEnded: (client, end) => this.#onClientEnded(client, end),
     });
     const names = new Set(scenario.models.map(({ name }) => name));
@@ -92,6 +95,12 @@ export class AppWorld {
       isKilled: () => this.#phase === "killed" || this.#phase === "starting",
       mayBeClosed: () => this.#phase !== "running",
       outsideMaxMs: SENDINGS_MAX * scenario.settings.requestTimeoutMs + OUTSIDE_SLACK_MS,
+    });
+    this.#heartbeatRules = new HeartbeatRules({
+      referee: this.referee,
+      intervalMs: HEARTBEAT_MS,
+      timerLagMs: scenario.settings.timerLagMs,
+      isCalm: scenario.faults.length === 0,
     });
     this.life = this.#newLife();
   }
@@ -141,7 +150,10 @@ export class AppWorld {
   afterEvent(): void {
     if (this.clock.nowMs < this.#nextLookMs) return;
     this.#nextLookMs = this.clock.nowMs + HANGING_LOOK_MS;
-    for (const client of this.clients.active) this.#clientRules.checkHanging(client, this.clock.nowMs);
+    for (const client of this.clients.active) {
+      this.#clientRules.checkHanging(client, this.clock.nowMs);
+      this.#heartbeatRules.checkSilence(client, this.clock.nowMs);
+    }
   }
 
   /** Rule "llmux itself is sound": nothing is thrown to nobody. */
@@ -298,6 +310,7 @@ export class AppWorld {
   #onClientEnded(client: SimulatedClient, end: ClientEnd): void {
     const status = "response" in end && end.response !== null ? ` ${end.response.status}` : "";
     this.note(`client ${end.kind}${status}`, client.plan.model, client.plan.id);
+    this.#heartbeatRules.checkSilence(client, this.clock.nowMs);
     this.#clientRules.onEnded(client, end);
   }
 
@@ -305,6 +318,7 @@ export class AppWorld {
   #onRequestArrived(id: number): void {
     const client = this.clients.all.get(id);
     if (client === undefined) return;
+    this.#heartbeatRules.checkSilence(client, this.clock.nowMs);
     client.arrivals += 1;
     client.onEngine += 1;
     client.outsideSinceMs = null;

@@ -16,7 +16,7 @@ export type ClientEnd =
 
 /** One request on a connection. None of these may send before it has returned. */
 export interface Asker {
-  onBody(bytesSoFar: number): void;
+  onBody(piece: Buffer, bytesSoFar: number): void;
   onEnd(end: ClientEnd): void;
 }
 
@@ -32,7 +32,7 @@ export class ClientConnection {
     this.#clock = clock;
     this.#reader = new ResponseReader({
       onHead: () => {},
-      onBody: (bytes) => this.#askers[0]?.onBody(bytes),
+      onBody: (piece, bytesSoFar) => this.#askers[0]?.onBody(piece, bytesSoFar),
       onComplete: (response) => this.#askers.shift()?.onEnd({ kind: "answered", response }),
     });
     this.#socket = network.connect(address, {

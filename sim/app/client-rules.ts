@@ -2,6 +2,7 @@
 import { answerTo, errorAnswerOf, requestIdOf } from "./answers.ts";
 import type { ClientEnd } from "./client-connection.ts";
 import type { SimulatedClient } from "./clients.ts";
+import { takeHeartbeats } from "./heartbeats.ts";
 import type { LoggedRequest } from "./books.ts";
 import type { Referee } from "./referee.ts";
 import type { AppFault, PlannedClient } from "./scenario.ts";
@@ -57,7 +58,7 @@ export class ClientRules {
         if (!this.#about.isKilled() && !(end.response === null && isBehind)) this.#onCut(plan, end.response);
         return;
       case "left":
-        if (end.response?.status === 200) this.#isPrefix(plan, end.response.body);
+        if (end.response?.status === 200) this.#isPrefix(plan, answerIn(plan, end.response.body));
     }
   }
 
@@ -86,7 +87,9 @@ export class ClientRules {
       referee.demand(condition, "the journal agrees with what clients saw", () => `${id} ${message()}`);
     const { status, outcome } = record;
     if (end.kind === "cut") {
-      agree(outcome !== "served" || end.response === null, () => `was cut, and its record says ${outcome}`);
+      // An error of the engine's own that came after heartbeats is what it has served.
+      const isServed = end.response === null || this.#enginesOwnEvent(plan, end.response.body) === status;
+      agree(outcome !== "served" || isServed, () => `was cut, and its record says ${outcome}`);
       return;
     }
     const seen = end.response.status;
@@ -105,7 +108,7 @@ export class ClientRules {
     if (response.status === 200) {
       const expected = Buffer.concat(answerTo(plan).pieces);
       this.#about.referee.demand(
-        expected.equals(response.body),
+        expected.equals(takeHeartbeats(response.body).rest),
         "nothing looks complete that is not",
         () =>
           `${requestIdOf(plan)} looks complete with ${response.body.length} bytes of ${expected.length}: ` +
@@ -129,7 +132,21 @@ export class ClientRules {
     );
   }
 
-  /** An answer that has begun and breaks off ends with the connection, and an event stream with an error event before that. */
+  /** The status of the engine's own error which is all that came after heartbeats; null if something else came. */
+  #enginesOwnEvent(plan: PlannedClient, body: Buffer): number | null {
+    const { beats, rest } = takeHeartbeats(body);
+    if (beats.length === 0) return null;
+    for (const fault of this.#about.faults) {
+      const isOwn = fault.kind === "request" && fault.client === plan.id;
+      if (!isOwn || (fault.does !== "400" && fault.does !== "500")) continue;
+      const data = Buffer.concat(errorAnswerOf(fault.does).pieces).toString();
+      const event = `${plan.dialect === "anthropic" ? "event: error\n" : ""}data: ${data}\n\n`;
+      if (rest.toString() === event) return Number(fault.does);
+    }
+    return null;
+  }
+
+  /** An answer that has begun, be it with a heartbeat, and breaks off ends with the connection, and an event stream with an error event before that. */
   #onCut(plan: PlannedClient, response: ReadResponse | null): void {
     this.#proper(response !== null, plan, () => "gets no answer at all");
     if (response === null) return;
@@ -137,8 +154,9 @@ export class ClientRules {
     if (plan.pause !== null) return;
     this.#proper(response.status === 200, plan, () => `gets a piece of an answer with status ${response.status}`);
     if (plan.form !== "stream") return this.#isPrefix(plan, response.body);
-    const text = response.body.toString();
-    const at = text.search(/\n{1,2}(?:event: error\n)?data: \{(?:"error"|"type":"error")/);
+    if (this.#enginesOwnEvent(plan, response.body) !== null) return;
+    const text = takeHeartbeats(response.body).rest.toString();
+    const at = text.search(ERROR_EVENT);
     this.#proper(at !== -1, plan, () => `is cut without an error event: ${JSON.stringify(text.slice(-120))}`);
     if (at === -1) return;
     this.#isPrefix(plan, Buffer.from(text.slice(0, at)));
@@ -164,6 +182,16 @@ export class ClientRules {
   #proper(condition: boolean, plan: PlannedClient, message: () => string): void {
     this.#about.referee.demand(condition, "every end is a proper one", () => `${requestIdOf(plan)} ${message()}`);
   }
+}
+
+const ERROR_EVENT = /\n{1,2}(?:event: error\n)?data: \{(?:"error"|"type":"error")/;
+
+/** What of this is the engine's. */
+function answerIn(plan: PlannedClient, body: Buffer): Buffer {
+  const { rest } = takeHeartbeats(body);
+  if (plan.form !== "stream") return rest;
+  const at = rest.toString("latin1").search(ERROR_EVENT);
+  return at === -1 ? rest : rest.subarray(0, at);
 }
 
 /** Null when the answer is an error as it should be. */

@@ -1,6 +1,7 @@
 /** The simulated clients: they send what was planned, go when that was planned, and hand in what they got. */
 import { bodyOf, pathOf, requestIdOf } from "./answers.ts";
 import { ClientConnection, type ClientEnd } from "./client-connection.ts";
+import { takeHeartbeats } from "./heartbeats.ts";
 import type { Network } from "./network.ts";
 import type { PlannedClient } from "./scenario.ts";
 import type { VirtualClock } from "../../src/simulation/virtual-clock.ts";
@@ -16,8 +17,12 @@ export interface SimulatedClient {
   onEngine: number;
   /** Since when no engine has it; null while one has. */
   outsideSinceMs: number | null;
-  /** Whether a byte of an answer's body has come. */
+  /** Whether a byte of an answer's body has come; heartbeats are none. */
   hasBytes: boolean;
+  /** How many heartbeats it has heard, when the last one, and how much in that instant. */
+  beats: number;
+  heardAtMs: number | null;
+  heardNowBytes: number;
   /** Others were to be answered first on its connection. */
   isBehind: boolean;
 }
@@ -27,6 +32,7 @@ export interface ClientNews {
   readonly network: () => Network;
   readonly address: string;
   onAsked(client: SimulatedClient): void;
+  onBeat(client: SimulatedClient, beat: string): void;
   onEnded(client: SimulatedClient, end: ClientEnd): void;
 }
 
@@ -89,8 +95,8 @@ export class SimulatedClients {
       if (client.end === null) connection.leave(leaves?.inOrder ?? true);
     };
     const asker = {
-      onBody: (bytes: number): void => {
-        client.hasBytes = true;
+      onBody: (piece: Buffer, bytes: number): void => {
+        if (!client.hasBytes) this.#hear(client, piece);
         if (leaves?.kind === "at byte" && bytes >= leaves.bytes) this.#clock.after(0, leave);
         if (pause === null || hasPaused || bytes < pause.atByte) return;
         hasPaused = true;
@@ -102,6 +108,13 @@ export class SimulatedClients {
     connection.ask(asker, headOf(plan), partsOf(plan), plan.sendMs);
     if (leaves?.kind === "after") this.#clock.after(leaves.ms, leave);
     if (leaves?.kind === "while sending") this.#clock.after(plan.sendMs / 2, leave);
+  }
+
+  /** What is written at once comes at once, so that no heartbeat comes in two pieces. */
+  #hear(client: SimulatedClient, piece: Buffer): void {
+    const { beats, rest } = takeHeartbeats(piece);
+    for (const beat of beats) this.#news.onBeat(client, beat);
+    client.hasBytes = rest.length > 0;
   }
 
   #onEnd(client: SimulatedClient, end: ClientEnd): void {
@@ -125,6 +138,9 @@ function newClient(plan: PlannedClient): SimulatedClient {
     onEngine: 0,
     outsideSinceMs: null,
     hasBytes: false,
+    beats: 0,
+    heardAtMs: null,
+    heardNowBytes: 0,
     isBehind: false,
   };
 }

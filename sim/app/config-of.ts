@@ -8,6 +8,9 @@ import type { AppScenario } from "./scenario.ts";
 export const GATEWAY_ADDRESS = "127.0.0.1:8000";
 export const METRICS_ADDRESS = "127.0.0.1:9090";
 
+/** How long a client of a stream hears nothing while it waits, in ms. */
+export const HEARTBEAT_MS = 15_000;
+
 const BASES: Readonly<Record<"fifo" | "bounded-wait", Config>> = {
   fifo: read("fifo"),
   "bounded-wait": read("bounded-wait"),

@@ -10,7 +10,7 @@ export interface ConnectionListener {
 }
 
 /** What the two systems' buffers hold while the client does not read, in bytes. */
-const WINDOW_BYTES = 64 * 1024;
+export const WINDOW_BYTES = 64 * 1024;
 
 /** The server's end: enough of a `net.Socket` for Node's HTTP server. */
 export class ServerSocket extends Duplex {

@@ -11,7 +11,7 @@ export interface ReadResponse {
 /** Who reads. */
 export interface ResponseListener {
   onHead(status: number): void;
-  onBody(bytesSoFar: number): void;
+  onBody(piece: Buffer, bytesSoFar: number): void;
   onComplete(response: ReadResponse): void;
 }
 
@@ -107,10 +107,11 @@ export class ResponseReader {
   }
 
   #take(bytes: number): void {
-    this.#body.push(this.#buffer.subarray(0, bytes));
+    const piece = this.#buffer.subarray(0, bytes);
+    this.#body.push(piece);
     this.#bodyBytes += bytes;
     this.#buffer = this.#buffer.subarray(bytes);
-    this.#listener.onBody(this.#bodyBytes);
+    this.#listener.onBody(piece, this.#bodyBytes);
   }
 
   #complete(): void {
