@@ -55,7 +55,10 @@ export function schedulerOptions(policy: PolicyConfig, plan: Pick<PlacementPlan,
     case "fifo":
       return { ...common, policy: fifo({ minActiveMs: policy.minActiveMs }) };
     case "bounded-wait": {
-      const { targetWaitMs, maxWaitMs, forcedShare: share } = policy;
+      const { forcedShare: share } = policy;
+      // A wait that the timeout ends has not been kept short by anything.
+      const maxWaitMs = Math.min(policy.maxWaitMs, TIMEOUT_SHARE * requestTimeoutMs);
+      const targetWaitMs = Math.min(policy.targetWaitMs, TARGET_SHARE * maxWaitMs);
       return {
         ...common,
         policy: boundedWait({ targetWaitMs, maxWaitMs, forcedCreditMaxMs: FORCED_CREDIT_MAX_MS }),
@@ -65,6 +68,12 @@ export function schedulerOptions(policy: PolicyConfig, plan: Pick<PlacementPlan,
   }
   return unreachable(policy);
 }
+
+/** Whoever has waited for this share of `request_timeout_secs` may wait no longer, whatever `max_wait_secs` says: the rest is for the switch. */
+const TIMEOUT_SHARE = 0.8;
+
+/** Where that makes the longest wait shorter, the target is at most this share of it. */
+const TARGET_SHARE = 0.75;
 
 /** More credit for forced switches is not saved up, in ms: a quiet hour must not pay for minutes of nothing but switches. */
 const FORCED_CREDIT_MAX_MS = 20_000;

@@ -15,7 +15,7 @@ const gemma = explainedModel("gemma", {
   state: "awake",
   level: null,
   in_flight: 2,
-  why: "brought up: nobody uses those who must leave for it",
+  why: "brought up: nobody uses qwen",
 });
 
 function told(change: Partial<SwitchExplanation>, model: string | null = null): string {
@@ -35,7 +35,7 @@ describe("an explanation of everything", () => {
       [
         "Awake:",
         "  gemma for 12s, 2 in flight",
-        "    brought up: nobody uses those who must leave for it",
+        "    brought up: nobody uses qwen",
         "",
         "Waiting, the next turn first:",
         "  qwen, asleep (level 1) for 12s",
@@ -45,7 +45,7 @@ describe("an explanation of everything", () => {
         "",
         "Switches, the newest last:",
         "  14s ago: qwen → gemma, done in 2s, 500ms of it drain",
-        "    because nobody uses those who must leave for it",
+        "    because nobody uses qwen",
         "",
       ].join("\n"),
     );
@@ -153,6 +153,6 @@ describe("a switch in words", () => {
     ];
     const all = "    gemma: 4 wait\n    phi: 2 wait; kept by: gemma comes first\n    qwen: 1 waits\n";
     equal(told({ compared }).endsWith(all), true);
-    equal(told({ compared }, "qwen").endsWith("for it\n    gemma: 4 wait\n    qwen: 1 waits\n"), true);
+    equal(told({ compared }, "qwen").endsWith("uses qwen\n    gemma: 4 wait\n    qwen: 1 waits\n"), true);
   });
 });

@@ -37,7 +37,9 @@ export const policySchema = z
         .describe("bounded-wait: an older request may force a switch, as far as forced_share allows."),
       max_wait_secs: duration
         .prefault(120)
-        .describe("bounded-wait: an older request does force a switch. More than target_wait_secs."),
+        .describe(
+          "bounded-wait: an older request does force a switch, at 80 % of request_timeout_secs at the latest. More than target_wait_secs.",
+        ),
       forced_share: share
         .prefault(0.1)
         .describe("bounded-wait: the share of all time, 0 to 1, that switches forced by target_wait_secs may spend."),

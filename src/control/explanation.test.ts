@@ -173,7 +173,7 @@ describe("the switches of an explanation", () => {
       from: ["a"],
       to: "b",
       redirected_from: null,
-      because: "nobody uses those who must leave for it",
+      because: "nobody uses a",
       outcome: "done",
       reason: null,
       drain_s: 0,

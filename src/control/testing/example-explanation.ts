@@ -29,7 +29,7 @@ export function explainedSwitch(extra: Partial<SwitchExplanation> = {}): SwitchE
     from: ["qwen"],
     to: "gemma",
     redirected_from: null,
-    because: "nobody uses those who must leave for it",
+    because: "nobody uses qwen",
     compared: [],
     outcome: "done",
     reason: null,
@@ -53,7 +53,7 @@ export function exampleExplanation(extra: Partial<ExplanationDocument> = {}): Ex
       explainedModel("gemma", {
         state: "awake",
         level: null,
-        why: "brought up: nobody uses those who must leave for it",
+        why: "brought up: nobody uses qwen",
       }),
     ],
     switches: [explainedSwitch()],

@@ -77,10 +77,7 @@ const RULES: readonly Rule[] = [
     order: byValue,
     applies: ({ load }) => load === 0,
     decide: (to) =>
-      switchTo(
-        to,
-        to.candidate.victims.length === 0 ? "nobody has to leave for it" : "nobody uses those who must leave for it",
-      ),
+      switchTo(to, to.candidate.victims.length === 0 ? "nobody has to leave for it" : `nobody uses ${names(to)}`),
   },
   {
     order: byAge,
