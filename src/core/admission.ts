@@ -19,6 +19,8 @@ interface Parts {
   readonly requestTimeoutMs: number;
   /** How many may wait in all; Infinity: no limit. */
   readonly queueMax: number;
+  /** Why a model cannot come up now, in words; null when it could. */
+  readonly obstacleFor: (record: ModelRecord, nowMs: number) => string | null;
 }
 
 /** Weight of the newest measurement of how long leases are held. */
@@ -95,7 +97,7 @@ export class Admission {
     record.queue.push(waiter);
     record.island.waiting.add(record);
     waiter.deadline = timers.add(nowMs + requestTimeoutMs, (atMs) => {
-      this.#refuseWaiter(waiter, record, this.#timedOut(record), atMs);
+      this.#refuseWaiter(waiter, record, this.#timedOut(record, atMs), atMs);
       onTimeout(record, atMs);
     });
     const depth = record.queue.length;
@@ -158,7 +160,7 @@ export class Admission {
     const heldMs = nowMs - lease.grantedAtMs;
     if (record !== null) {
       record.leases.delete(id);
-      record.leaseWeight = record.leases.size === 0 ? 0 : record.leaseWeight - PRIORITY_WEIGHT[lease.priority];
+      countLease(record, lease, -1);
       record.lastUsedAtMs = nowMs;
       const before = record.heldAverageMs;
       if (outcome === "served")
@@ -208,7 +210,7 @@ export class Admission {
       this.#voidLeases.set(lease.id, lease);
     }
     record.leases.clear();
-    record.leaseWeight = 0;
+    record.leaseWeight = record.pressingLeaseWeight = 0;
     this.resume(record);
   }
 
@@ -218,7 +220,7 @@ export class Admission {
     this.#lastLeaseId += 1;
     const lease: Lease = { id: this.#lastLeaseId, waiter, model, priority, grantedAtMs: nowMs, waitedMs };
     record.leases.set(lease.id, lease);
-    record.leaseWeight += PRIORITY_WEIGHT[priority];
+    countLease(record, lease, 1);
     record.lastUsedAtMs = nowMs;
     this.#leaseOwners.set(lease.id, record);
     this.#parts.engines.journal({ kind: "request granted", model, waiter, waitedMs }, nowMs);
@@ -241,7 +243,7 @@ export class Admission {
     if (record.queue.length === 0 && record.suspendedSinceMs === null) record.island.waiting.delete(record);
   }
 
-  #timedOut(record: ModelRecord): Failure {
+  #timedOut(record: ModelRecord, nowMs: number): Failure {
     const limit = `${this.#parts.requestTimeoutMs / 1000} s`;
     if (record.state.kind === "awake") {
       const full = `as many requests as it runs at once (${record.leases.size}) were in front`;
@@ -249,13 +251,13 @@ export class Admission {
     }
     return failure(
       "queue_timeout",
-      `model ${record.spec.id} was not awake within ${limit}: ${this.#whatKeeps(record)}`,
+      `model ${record.spec.id} was not awake within ${limit}: ${this.#whatKeeps(record, nowMs)}`,
     );
   }
 
   /** What a waiter has waited for, in words that tell its client what to do. */
-  #whatKeeps(record: ModelRecord): string {
-    const { engines } = this.#parts;
+  #whatKeeps(record: ModelRecord, nowMs: number): string {
+    const { engines, obstacleFor } = this.#parts;
     const { kind } = record.state;
     if (kind === "starting" || kind === "waking") return `its engine is ${kind}, and that goes on: ask again`;
     const change = record.switch;
@@ -263,8 +265,14 @@ export class Admission {
       const running = change.victims.map((id) => `${engines.get(id).leases.size} of ${id}`).join(", ");
       return `requests that must end before are still running (${running})`;
     }
-    return engines.devices.obstacleFor(record.spec) ?? `its engine is ${kind}`;
+    return obstacleFor(record, nowMs) ?? `its engine is ${kind}`;
   }
+}
+
+function countLease(record: ModelRecord, { priority }: Lease, sign: 1 | -1): void {
+  const weight = sign * PRIORITY_WEIGHT[priority];
+  record.leaseWeight += weight;
+  if (priority !== "low") record.pressingLeaseWeight += weight;
 }
 
 /** Whoever is turned away is not asked to come back sooner. */

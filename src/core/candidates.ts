@@ -27,19 +27,30 @@ export interface Moment {
   readonly victims: Map<readonly ModelId[], readonly Resident[]>;
   readonly placements: PlacementMemo;
   readonly credits: Map<string, number>;
+  /** Those that could not be awake whoever left, as beside a pinned model. */
+  readonly impossible: Set<Candidate>;
 }
 
 /** Nothing found out yet. */
 export function newMoment(nowMs: number): Moment {
-  return { nowMs, victims: new Map(), placements: new Map(), credits: new Map() };
+  return { nowMs, victims: new Map(), placements: new Map(), credits: new Map(), impossible: new Set() };
 }
 
-/** All candidates of an island. Costs as much as there are models with waiters on it, however many models there are. */
-export function candidatesOn(island: Island, parts: Parts, nowMs: number): Candidate[] {
-  const found: Candidate[] = [];
+/**
+ * All candidates of an island; the impossible ones apart, since nobody must wait behind them. Costs as much as there are models
+ * with waiters on it, however many models there are.
+ */
+export function candidatesOn(
+  island: Island,
+  parts: Parts,
+  nowMs: number,
+): { readonly possible: readonly Candidate[]; readonly impossible: readonly Candidate[] } {
   const moment = newMoment(nowMs);
+  const found: Candidate[] = [];
   for (const record of island.waiting) if (isCandidate(record)) found.push(candidateOf(record, parts, moment));
-  return found;
+  const { impossible } = moment;
+  if (impossible.size === 0) return { possible: found, impossible: [] };
+  return { possible: found.filter((candidate) => !impossible.has(candidate)), impossible: [...impossible] };
 }
 
 /** True for one that is neither awake nor on its way. */
@@ -51,7 +62,7 @@ export function isCandidate(record: ModelRecord): boolean {
 export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): Candidate {
   const { engines, switches, costs, visits, drainTimes } = parts;
   const { spec, queue, suspendedSinceMs } = record;
-  const { victims, obstacle } = switches.outlookFor(record, moment.nowMs, moment.placements);
+  const { victims, obstacle, isPossible } = switches.outlookFor(record, moment.nowMs, moment.placements);
   const isSuspended = suspendedSinceMs !== null;
   const suspendedWeight = isSuspended ? record.leaseWeight : 0;
   const oldestEnqueuedAtMs = Math.min(queue.oldest?.enqueuedAtMs ?? Infinity, suspendedSinceMs ?? Infinity);
@@ -62,12 +73,12 @@ export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): 
     if (engines.get(id).leases.size > 0) drainMs = Math.max(drainMs, drainTimes.estimateMs(id));
     switchBackCostMs = Math.max(switchBackCostMs, costs.estimateMs([spec.id], id, engines.get(id).spec.sleepLevel));
   }
-  return {
+  const candidate: Candidate = {
     model: spec.id,
     devices: spec.devices,
     waiting: queue.length + (isSuspended ? record.leases.size : 0),
     weight: queue.weight + suspendedWeight,
-    pressingWeight: queue.pressingWeight + suspendedWeight,
+    pressingWeight: queue.pressingWeight + (isSuspended ? record.pressingLeaseWeight : 0),
     oldestEnqueuedAtMs,
     weightedEnqueuedAtMs: queue.weightedEnqueuedAtMs + suspendedWeight * (suspendedSinceMs ?? 0),
     obstacle,
@@ -78,6 +89,8 @@ export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): 
     visitMs: visits.estimateMs(spec.id),
     forcedCreditMs: creditOf(spec.devices, parts, moment),
   };
+  if (!isPossible) moment.impossible.add(candidate);
+  return candidate;
 }
 
 function creditOf(devices: readonly DeviceId[], { forcedCredit }: Parts, { credits, nowMs }: Moment): number {

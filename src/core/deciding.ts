@@ -73,6 +73,8 @@ export class Deciding {
   /** Somebody does not wait for this model any more: others may come first now. */
   left(record: ModelRecord, wasOldest: boolean, nowMs: number): void {
     const { island, queue } = record;
+    // It is awake, and has less to do than before.
+    if (record.state.kind === "awake") this.released(record);
     if (island.holds?.leaversMatter === false || (!wasOldest && queue.length > 0)) return;
     if (island.waiting.size <= MANY_WAITING) this.#due.add(island);
     else this.#askBy(island, nowMs + SOON_MS);
@@ -86,11 +88,6 @@ export class Deciding {
     }
   }
 
-  /** Forgets all reasons and alarms: nothing is decided any more. */
-  end(): void {
-    this.#due.clear();
-  }
-
   /** Whom the policy would wake after a drain. */
   chooseAgain(records: readonly ModelRecord[], nowMs: number): ModelId {
     const { policy } = this.#parts;
@@ -102,8 +99,12 @@ export class Deciding {
 
   /** How the policy sees those that wait for an engine on this island, the best first. */
   explain(island: Island, nowMs: number): readonly Verdict[] {
-    const candidates = candidatesOn(island, this.#parts, nowMs);
-    return candidates.length === 0 ? [] : (this.#parts.policy.explain?.({ nowMs, candidates }) ?? []);
+    const { possible, impossible } = candidatesOn(island, this.#parts, nowMs);
+    const { explain } = this.#parts.policy;
+    if (explain === undefined) return [];
+    return [possible, impossible].flatMap((candidates) =>
+      candidates.length === 0 ? [] : explain({ nowMs, candidates }),
+    );
   }
 
   #consider(island: Island, nowMs: number): void {
@@ -114,7 +115,7 @@ export class Deciding {
         island.holds = NOTHING_CAN_BEGIN;
         return;
       }
-      const candidates = candidatesOn(island, this.#parts, nowMs);
+      const { possible: candidates } = candidatesOn(island, this.#parts, nowMs);
       this.#parts.timers.cancel(island.timer);
       island.timer = null;
       island.holds = null;
@@ -148,7 +149,10 @@ export class Deciding {
       record.spec.devices.some((device) => holds.keptDevices.has(device))
     )
       return;
-    const decision = this.#parts.policy({ nowMs, candidates: [this.#candidate(record, nowMs)] });
+    const moment = newMoment(nowMs);
+    const candidate = candidateOf(record, this.#parts, moment);
+    if (moment.impossible.has(candidate)) return;
+    const decision = this.#parts.policy({ nowMs, candidates: [candidate] });
     if (decision.kind === "switch" || decision.holds === undefined) {
       this.#due.add(island);
       return;
@@ -169,10 +173,6 @@ export class Deciding {
     forcedCredit?.spend(target.spec.devices, decision.forcedCostMs ?? 0, nowMs);
     const compared = policy.explain?.({ nowMs, candidates: shortList(candidates, decision.to) }) ?? [];
     switches.begin(target, { cause: "requests", because: decision.because, compared }, nowMs);
-  }
-
-  #candidate(record: ModelRecord, nowMs: number): Candidate {
-    return candidateOf(record, this.#parts, newMoment(nowMs));
   }
 
   #askAt(island: Island, atMs: number, nowMs: number): void {

@@ -25,6 +25,8 @@ export interface ModelRecord {
   readonly leases: Map<LeaseId, Lease>;
   /** The leases, each counted by its priority. */
   leaseWeight: number;
+  /** The same without low ones. */
+  pressingLeaseWeight: number;
   /** How long leases of it are held: a moving average in ms; null before the first one has ended. */
   heldAverageMs: number | null;
   /** Since when its requests stand still in an engine that is put to sleep around them; null: they do not. */
@@ -224,6 +226,7 @@ function newRecord(spec: ModelSpec, island: Island, nowMs: number): ModelRecord 
     queue: new WaitQueue(),
     leases: new Map(),
     leaseWeight: 0,
+    pressingLeaseWeight: 0,
     heldAverageMs: null,
     suspendedSinceMs: null,
     suspendedTimer: null,

@@ -40,7 +40,10 @@ export function newFigures(spec: ModelSpec): MemoryFigures {
 /** Takes a measurement in. Returns what was believed of the memory awake if that was wrong by more than a tenth, else null. */
 export function takeMeasurement(figures: MemoryFigures, measured: MemoryMeasurement): number | null {
   const believed = figures.needBytes;
-  if (measured.awakeBytes !== undefined) figures.needBytes = measured.awakeBytes;
+  if (measured.awakeBytes !== undefined) {
+    figures.needBytes = measured.awakeBytes;
+    if (!figures.residueIsMeasured) figures.residueBytes = Math.min(RESIDUE_PRIOR_BYTES, measured.awakeBytes);
+  }
   if (measured.residueBytes !== undefined) {
     figures.residueBytes = measured.residueBytes;
     figures.residueIsMeasured = true;

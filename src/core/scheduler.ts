@@ -85,7 +85,9 @@ export class Scheduler {
     const timers = this.#timers;
     const engines = new Engines(models, options.devices ?? [], effects, nowMs);
     const costs = new SwitchCosts(options.knownCosts);
-    const admission = new Admission({ effects, engines, timers, costs, requestTimeoutMs, queueMax });
+    const obstacleFor = (record: ModelRecord, atMs: number): string | null =>
+      this.#switches.outlookFor(record, atMs).obstacle;
+    const admission = new Admission({ effects, engines, timers, costs, requestTimeoutMs, queueMax, obstacleFor });
     const visits = new Visits();
     const drainTimes = new DrainTimes();
     const drains = new Drains({

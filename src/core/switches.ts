@@ -52,15 +52,18 @@ export class Switches {
     this.#parts = parts;
   }
 
-  /** Who would have to leave for this model, and why a switch to it cannot begin now, in words (null when it can). */
+  /**
+   * Who would have to leave for this model, and why a switch to it cannot begin now, in words (null when it can). It is possible
+   * unless it could not be awake whoever left.
+   */
   outlookFor(
     target: ModelRecord,
     nowMs: number,
     memo: PlacementMemo = new Map(),
-  ): { readonly victims: readonly ModelId[]; readonly obstacle: string | null } {
+  ): { readonly victims: readonly ModelId[]; readonly obstacle: string | null; readonly isPossible: boolean } {
     const placement = memoized(target, this.#view(nowMs), memo);
-    if (placement.kind === "impossible") return { victims: [], obstacle: placement.because };
-    return { victims: placement.victims, obstacle: this.#obstacleFor(target, placement) };
+    if (placement.kind === "impossible") return { victims: [], obstacle: placement.because, isPossible: false };
+    return { victims: placement.victims, obstacle: this.#obstacleFor(target, placement), isPossible: true };
   }
 
   /** True when it could not be awake whoever left, as beside pinned models. Not to be told while others change there. */
