@@ -1,6 +1,7 @@
 /** The longest that a request can wait, from what the policy promises and what switches cost here. */
 import { isAway, wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
+import type { Island } from "./island.ts";
 import type { Policy } from "./policy.ts";
 import type { SwitchCosts } from "./switch-cost.ts";
 
@@ -11,8 +12,8 @@ interface Parts {
   readonly drainMaxMs: number | null;
 }
 
-/** For a request that comes now, in ms; null: there is no bound. It holds as long as nothing fails and switches cost what they have cost. */
-export function boundFor({ island }: ModelRecord, { policy, costs, engines, drainMaxMs }: Parts): number | null {
+/** For a request for any model of an island that comes now, in ms; null: there is no bound. It holds as long as nothing fails and switches cost what they have cost. */
+export function boundOn(island: Island, { policy, costs, engines, drainMaxMs }: Parts): number | null {
   if (policy.boundMs === undefined) return null;
   let olderWaiting = 0;
   for (const { queue, suspendedSinceMs, leases } of island.waiting) {

@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import { Admission } from "./admission.ts";
 import { retryDelayMs } from "./backoff.ts";
-import { boundFor } from "./bound.ts";
+import { boundOn } from "./bound.ts";
 import { Deciding } from "./deciding.ts";
 import { DrainTimes } from "./drain-times.ts";
 import { Drains } from "./drains.ts";
@@ -398,8 +398,8 @@ export class Scheduler {
     else this.#deciding.left(record, wasOldest, nowMs);
   }
 
-  #boundMs(record: ModelRecord): number | null {
-    return boundFor(record, {
+  #boundMs({ island }: ModelRecord): number | null {
+    return boundOn(island, {
       policy: this.#policy,
       costs: this.#costs,
       engines: this.#engines,

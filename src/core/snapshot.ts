@@ -3,6 +3,7 @@ import type { Failure } from "../base/failure.ts";
 import type { EngineState } from "./engine-state.ts";
 import { modelSnapshot, type Engines, type ModelRecord } from "./engines.ts";
 import type { HostMemory } from "./host-memory.ts";
+import type { Island } from "./island.ts";
 import type { MemoryFigures } from "./memory.ts";
 import type { DeviceId, ModelId, Priority } from "./model.ts";
 import type { SleepLevel } from "./sleep-level.ts";
@@ -68,7 +69,16 @@ export function takeSnapshot(parts: {
   readonly host: HostMemory;
   readonly boundMs: (record: ModelRecord) => number | null;
 }): Snapshot {
-  const { atMs, phase, engines, switches, host, boundMs } = parts;
+  const { atMs, phase, engines, switches, host } = parts;
+  // The same for all models of an island, and it looks at all of them.
+  const bounds = new Map<Island, number | null>();
+  const boundMs = (record: ModelRecord): number | null => {
+    const known = bounds.get(record.island);
+    if (known !== undefined) return known;
+    const found = parts.boundMs(record);
+    bounds.set(record.island, found);
+    return found;
+  };
   return {
     atMs,
     phase,

@@ -42,7 +42,7 @@ export function systemPlatform(): Platform {
     createHttpClient,
     createEnginePool,
     createGpuProbe: (command) => nvidiaSmi(command, environment),
-    freeMemoryBytes: availableMemoryBytes,
+    freeMemoryBytes: () => availableMemoryBytes(),
     claimPort,
     lockStateDir: (stateDir) => lockStateDir(stateDir, systemProcesses),
     resolveCommand: resolveStandIn,
