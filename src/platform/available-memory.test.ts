@@ -9,14 +9,15 @@ import { availableMemoryBytes, parseMemAvailable } from "./available-memory.ts";
 const GIB = 1024 ** 3;
 const folder = mkdtempSync(join(tmpdir(), "llmux-memory-"));
 
+function write(name: string, text: string | null): string {
+  const path = join(folder, name);
+  rmSync(path, { force: true });
+  if (text !== null) writeFileSync(path, text);
+  return path;
+}
+
 /** With `kB` available on the machine, and what the container's files say; null: there is no such file. */
 function available(kib: number | null, limit: string | null, used: string | null): number | null {
-  const write = (name: string, text: string | null): string => {
-    const path = join(folder, name);
-    rmSync(path, { force: true });
-    if (text !== null) writeFileSync(path, text);
-    return path;
-  };
   return availableMemoryBytes({
     meminfo: write("meminfo", kib === null ? null : `MemTotal: 99999999 kB\nMemAvailable: ${kib} kB\n`),
     limit: write("limit", limit),
