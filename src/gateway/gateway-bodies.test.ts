@@ -5,9 +5,8 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { ask, chat, json, open, RawClient } from "./testing/client.ts";
+import { collectGarbage } from "./testing/garbage.ts";
 import { createStage, until, type Stage, type StageOptions } from "./testing/stage.ts";
 
 const SPOOLED: StageOptions = { bodyBytesMax: 60_000_000, limits: { memoryBytesMax: 10_000 } };
@@ -35,11 +34,6 @@ function openFilesBelow(folder: string): string[] {
 }
 
 const FORM_HEADERS = { "content-type": 'multipart/form-data; boundary="b"' };
-
-function collectGarbage(): void {
-  setFlagsFromString("--expose-gc");
-  runInNewContext("gc")();
-}
 
 function form(model: string, file: Buffer): Buffer {
   const before =

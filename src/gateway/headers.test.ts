@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as fc from "fast-check";
 import { answerHeaders, readRequestHeaders } from "./headers.ts";
 
 test("A request's headers are sorted into what goes on, what stays, and what is read here", () => {
@@ -83,6 +84,45 @@ test("Headers named by Connection go no further, except those that say what the 
   const raw = ["X-A", "1", "connection", "close, X-A , x-b", "x-b", "2", "x-c", "3", "Connection", "content-type"];
   const { forward } = readRequestHeaders([...raw, "content-type", "t", "x-request-id", "id"]);
   assert.deepEqual(forward, ["x-c", "3", "content-type", "t", "x-request-id", "id"]);
+});
+
+test("Whatever headers come, what may not go on does not, and all the rest does, in its order", () => {
+  const own = [
+    "host",
+    "content-length",
+    "connection",
+    "x-request-id",
+    "model-override",
+    "x-llmux-priority",
+    "expect",
+    "te",
+  ];
+  const secret = ["authorization", "x-api-key", "api-key", "cookie", "proxy-authorization", "x-goog-api-key"];
+  const between = ["transfer-encoding", "keep-alive", "upgrade", "trailer", "proxy-connection"];
+  const stays = new Set([...own, ...secret, ...between]);
+  const plain = fc
+    .stringMatching(/^[a-z][a-z0-9-]{0,12}$/)
+    .filter((name) => !stays.has(name) && !name.startsWith("x-"));
+  const mixed = fc.oneof(plain, fc.constantFrom(...stays)).chain((name) => {
+    return fc.array(fc.boolean(), { minLength: name.length, maxLength: name.length }).map((upper) => {
+      return Array.from(name, (letter, index) => (upper[index] === true ? letter.toUpperCase() : letter)).join("");
+    });
+  });
+  const value = fc.string({ unit: fc.constantFrom("a", "b", " ", ",", ";", "=", "/", "é") });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(mixed, value)), (headers) => {
+      const { forward } = readRequestHeaders(headers.filter(([name]) => name.toLowerCase() !== "connection").flat());
+      const expected = headers
+        .filter(([name]) => !stays.has(name.toLowerCase()))
+        .map(([name, text]) => [name.toLowerCase(), text]);
+      assert.deepEqual(forward.slice(0, -2), expected.flat());
+      assert.equal(forward.at(-2), "x-request-id");
+      assert.match(forward.at(-1) ?? "", /^[!-~]{1,128}$/);
+      const all = readRequestHeaders(headers.flat()).forward;
+      for (let index = 0; index < all.length - 2; index += 2) assert.ok(!stays.has(all[index] ?? ""));
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test("A model-override that is given twice names no model that there is", () => {

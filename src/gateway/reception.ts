@@ -61,6 +61,7 @@ export function receive(house: ExchangeHouse, request: IncomingMessage, headers:
   const dialect = dialectOf(path);
   const outside = (destination: Destination): Reception => ({ dialect, route: null, guest: null, destination });
   if (!headers.hasHost && httpVersion === "1.1") return outside(refused(NO_HOST));
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") return outside({ ...refused(NO_VERSION), closes: true });
   const route = findRoute(path);
   let guest: Guest | null = null;
   if (route?.answerer !== "health") {
@@ -167,6 +168,9 @@ export const TOO_MANY_CONNECTIONS = failure(
   "too_many_connections",
   "llmux has as many connections as it takes (max_connections).",
 );
+
+/** Node takes a first line without a version for HTTP/0.9, which had no headers. */
+const NO_VERSION = failure("invalid_request", "This is neither HTTP/1.1 nor HTTP/1.0.");
 
 /** HTTP/1.1 demands it. */
 export const NO_HOST = failure("invalid_request", "The request has no Host header.");
