@@ -9,7 +9,8 @@ import type { DeviceId, ModelId } from "./model.ts";
 import { loadOf } from "./placement.ts";
 import type { Candidate, Resident } from "./policy.ts";
 import type { SwitchCosts } from "./switch-cost.ts";
-import { keyOf, type PlacementMemo, type Switches } from "./switches.ts";
+import { keyOf, newOutlookMemo, type OutlookMemo } from "./outlook.ts";
+import type { Switches } from "./switches.ts";
 import type { Visits } from "./visits.ts";
 
 interface Parts {
@@ -25,7 +26,7 @@ interface Parts {
 export interface Moment {
   readonly nowMs: number;
   readonly victims: Map<readonly ModelId[], readonly Resident[]>;
-  readonly placements: PlacementMemo;
+  readonly outlooks: OutlookMemo;
   readonly credits: Map<string, number>;
   /** Those that could not be awake whoever left, as beside a pinned model. */
   readonly impossible: Set<Candidate>;
@@ -33,7 +34,7 @@ export interface Moment {
 
 /** Nothing found out yet. */
 export function newMoment(nowMs: number): Moment {
-  return { nowMs, victims: new Map(), placements: new Map(), credits: new Map(), impossible: new Set() };
+  return { nowMs, victims: new Map(), outlooks: newOutlookMemo(), credits: new Map(), impossible: new Set() };
 }
 
 /**
@@ -62,7 +63,7 @@ export function isCandidate(record: ModelRecord): boolean {
 export function candidateOf(record: ModelRecord, parts: Parts, moment: Moment): Candidate {
   const { engines, switches, costs, visits, drainTimes } = parts;
   const { spec, queue, suspendedSinceMs } = record;
-  const { victims, obstacle, isPossible } = switches.outlookFor(record, moment.nowMs, moment.placements);
+  const { victims, obstacle, isPossible } = switches.outlookFor(record, moment.nowMs, moment.outlooks);
   const isSuspended = suspendedSinceMs !== null;
   const suspendedWeight = isSuspended ? record.leaseWeight : 0;
   const oldestEnqueuedAtMs = Math.min(queue.oldest?.enqueuedAtMs ?? Infinity, suspendedSinceMs ?? Infinity);

@@ -92,13 +92,15 @@ export function placementFor(target: ModelRecord, view: PlacementView): Placemen
   };
 }
 
-/** What could be given up for `target` after a wake of it has run out of memory, cheapest first. */
-export function oneMoreFor(target: ModelRecord, view: PlacementView, except: readonly ModelId[]): ModelRecord | null {
+/** Who could be given up for `target` after a wake of it has run out of memory: of those who can go the cheapest. */
+export function oneMoreFor(
+  target: ModelRecord,
+  view: PlacementView,
+  canGo: (record: ModelRecord) => boolean,
+): ModelRecord | null {
   const { devices } = view.engines;
   const beside = [...devices.residentsBeside(target.spec)].map((id) => view.engines.get(id));
-  return (
-    movesInOrder(target, beside, { ...view, everywhere: true }).find(({ spec }) => !except.includes(spec.id)) ?? null
-  );
+  return movesInOrder(target, beside, { ...view, everywhere: true }).find(canGo) ?? null;
 }
 
 /** The memory of the target's devices while it is being made room for. */

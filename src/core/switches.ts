@@ -6,8 +6,9 @@ import { isDrained, type Drains } from "./drains.ts";
 import { isAway, wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { HostMemory } from "./host-memory.ts";
-import type { DeviceId, ModelId } from "./model.ts";
-import { oneMoreFor, placementFor, type Placement, type PlacementView } from "./placement.ts";
+import type { ModelId } from "./model.ts";
+import { newOutlookMemo, obstacleTo, outlookFor, placementIn, type Outlook, type OutlookMemo } from "./outlook.ts";
+import { oneMoreFor, placementFor, type PlacementView } from "./placement.ts";
 import type { Verdict } from "./policy.ts";
 import type { SwitchSnapshot } from "./snapshot.ts";
 import type { SwitchCosts } from "./switch-cost.ts";
@@ -34,15 +35,6 @@ export interface SwitchReason {
   readonly compared: readonly Verdict[];
 }
 
-/** Placements that were found at one moment: those of models that need as much of the same devices are the same. */
-export type PlacementMemo = Map<string, Placement>;
-
-/** Devices as the key of a map. */
-export function keyOf(devices: readonly DeviceId[]): string {
-  const [only = ""] = devices;
-  return devices.length === 1 ? only : devices.join(",");
-}
-
 /** One switch at most has a device, so switches on different devices go on side by side. */
 export class Switches {
   readonly #active = new Set<Switch>();
@@ -52,18 +44,9 @@ export class Switches {
     this.#parts = parts;
   }
 
-  /**
-   * Who would have to leave for this model, and why a switch to it cannot begin now, in words (null when it can). It is possible
-   * unless it could not be awake whoever left.
-   */
-  outlookFor(
-    target: ModelRecord,
-    nowMs: number,
-    memo: PlacementMemo = new Map(),
-  ): { readonly victims: readonly ModelId[]; readonly obstacle: string | null; readonly isPossible: boolean } {
-    const placement = memoized(target, this.#view(nowMs), memo);
-    if (placement.kind === "impossible") return { victims: [], obstacle: placement.because, isPossible: false };
-    return { victims: placement.victims, obstacle: this.#obstacleFor(target, placement), isPossible: true };
+  /** How a switch to this model looks now; `memo` is of this moment. */
+  outlookFor(target: ModelRecord, nowMs: number, memo: OutlookMemo = newOutlookMemo()): Outlook {
+    return outlookFor(target, this.#view(nowMs), memo);
   }
 
   /** True when it could not be awake whoever left, as beside pinned models. Not to be told while others change there. */
@@ -82,7 +65,7 @@ export class Switches {
     const { engines, host, drains } = this.#parts;
     const placement = placementFor(target, this.#view(nowMs));
     assert(placement.kind === "possible", `a switch to ${target.spec.id} began that is not possible`);
-    const obstacle = this.#obstacleFor(target, placement);
+    const obstacle = obstacleTo(target, placement, engines, newOutlookMemo());
     assert(obstacle === null, `a switch to ${target.spec.id} began against an obstacle: ${obstacle}`);
     const change: Switch = {
       target: target.spec.id,
@@ -180,11 +163,11 @@ export class Switches {
     const change = target.switch;
     // For a preload nobody has to go, and for nobody neither.
     if (change === null || change.extra !== null || !isWanted(target)) return null;
-    const extra = oneMoreFor(target, this.#view(nowMs), change.victims);
-    if (extra === null || extra.switch !== null) return null;
     const { devices } = this.#parts.engines;
-    const isBusy = devices.of(extra.spec).some(({ switch: owner }) => owner !== null && owner !== change);
-    return isBusy || (extra.state.kind !== "awake" && extra.state.kind !== "asleep") ? null : extra;
+    return oneMoreFor(target, this.#view(nowMs), ({ spec, state, switch: own }) => {
+      const isFree = devices.of(spec).every(({ switch: owner }) => owner === null || owner === change);
+      return own === null && isFree && (state.kind === "awake" || state.kind === "asleep");
+    });
   }
 
   /** The target's wake goes back to the beginning, with one more who must go. */
@@ -218,30 +201,6 @@ export class Switches {
     return Array.from(this.#active, ({ victims, target: to, phase, startedAtMs, cause }) => {
       return { from: [...victims], to, phase, startedAtMs, cause };
     });
-  }
-
-  #obstacleFor(target: ModelRecord, placement: Extract<Placement, { kind: "possible" }>): string | null {
-    const { engines } = this.#parts;
-    const { devices } = engines;
-    const own = devices.obstacleFor(target.spec);
-    if (own !== null) return own;
-    if (!isAway(target.state)) return `its engine is ${target.state.kind}`;
-    // One that was ordered to sleep will change its memory as soon as its requests have ended.
-    for (const id of devices.residentsBeside(target.spec)) {
-      if (engines.get(id).state.kind === "draining") return `${id} is draining`;
-    }
-    for (const id of placement.victims) {
-      const victim = engines.get(id);
-      if (victim.state.kind !== "awake") return `${id} is ${victim.state.kind}`;
-      // A victim that spans more devices than the target must be free to leave all of them.
-      const obstacle = devices.obstacleFor(victim.spec);
-      if (obstacle !== null) return obstacle;
-    }
-    for (const id of placement.stops) {
-      const obstacle = devices.obstacleFor(engines.get(id).spec);
-      if (obstacle !== null) return obstacle;
-    }
-    return null;
   }
 
   /** As far as it can go now. */
@@ -297,7 +256,7 @@ export class Switches {
     const before = engines.get(change.target);
     if (chooseAgain === null || change.cause !== "requests" || change.victims.length === 0) return;
     const view = { ...this.#view(nowMs), within: change };
-    const memo: PlacementMemo = new Map();
+    const memo = newOutlookMemo();
     const able = [...before.island.waiting].filter((record) => this.#couldTakeOver(record, change, view, memo));
     if (able.length < 2) return;
     const target = engines.get(chooseAgain(able, nowMs));
@@ -316,13 +275,13 @@ export class Switches {
     for (const victim of spared) if (victim.state.kind === "draining") this.#parts.drains.callOff(victim, nowMs);
   }
 
-  #couldTakeOver(record: ModelRecord, change: Switch, view: PlacementView, memo: PlacementMemo): boolean {
+  #couldTakeOver(record: ModelRecord, change: Switch, view: PlacementView, memo: OutlookMemo): boolean {
     const { devices } = this.#parts.engines;
     if (record.spec.id === change.target) return true;
     if (record.switch !== null || !isAway(record.state)) return false;
     if (record.lastFailure !== null && record.retryAtMs > view.nowMs) return false;
     if (devices.of(record.spec).some(({ switch: owner }) => owner !== change)) return false;
-    const placement = memoized(record, view, memo);
+    const placement = placementIn(record, view, memo);
     if (placement.kind === "impossible") return false;
     const { victims, stops, ends } = placement;
     return (
@@ -391,17 +350,4 @@ export class Switches {
 /** Somebody waits for it, or stands still on it. */
 export function isWanted(record: ModelRecord): boolean {
   return record.queue.length > 0 || record.suspendedSinceMs !== null;
-}
-
-function memoized(target: ModelRecord, view: PlacementView, memo: PlacementMemo): Placement {
-  const { spec, memory, state } = target;
-  // What it leaves behind itself makes no difference to it, only to others.
-  const ownBytes = state.kind === "asleep" ? memory.residueBytes : 0;
-  const key = `${keyOf(spec.devices)} ${memory.needBytes} ${ownBytes}`;
-  const known = memo.get(key);
-  if (known !== undefined) return known;
-  const placement = placementFor(target, view);
-  // One that names sleepers might name the next one who asks.
-  if (placement.kind === "possible" && placement.stops.length === 0) memo.set(key, placement);
-  return placement;
 }
