@@ -83,6 +83,8 @@ export class EngineOutput {
   /** Reads all that has been written until now and returns the new lines. */
   sync(): readonly string[] {
     const fresh: string[] = [];
+    // Most looks find nothing new, and one question to the system tells that.
+    if (sizeOf(this.path) === this.#position) return fresh;
     try {
       const file = openSync(this.path, "r");
       try {
