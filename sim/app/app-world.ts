@@ -192,6 +192,7 @@ export class AppWorld {
       engines: this.engines,
       books: new Books(this.referee, settings.requestTimeoutMs + settings.timerLagMs + 1),
       timerLagMs: settings.timerLagMs,
+      refusedMs: settings.refusedMs,
       hasProbe: settings.hasProbe,
       stateLock: this.#stateLock,
       mutate: this.#mutate,

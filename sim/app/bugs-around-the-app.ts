@@ -27,7 +27,7 @@ export const BUGS_AROUND_THE_APP: Readonly<Record<string, () => AppBug>> = {
         }),
       };
     },
-    noticedBy: ["the end comes", "no client hangs", "nobody waits longer than the timeout"],
+    noticedBy: ["the end comes", "no client hangs", "nobody waits longer than the timeout", "heartbeats come in time"],
   }),
   "does not take its timers back": () => ({
     mutation: (platform) => ({

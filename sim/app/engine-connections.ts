@@ -13,6 +13,8 @@ export interface EngineFinder {
   readonly faults: FaultBook;
   /** Null when connections are refused there. */
   readonly engineAt: (port: number) => SimulatedEngine | null;
+  /** How long it takes to hear that a connection is refused, in ms. */
+  readonly refusedMs: number;
 }
 
 /** To open a connection on loopback, in ms. */
@@ -84,7 +86,11 @@ export class EngineConnections {
       }
       const target = new URL(url);
       const engine = this.#finder.engineAt(Number(target.port));
-      if (engine === null) return settle(() => reject(POLL_REFUSED));
+      if (engine === null) {
+        const { refusedMs } = this.#finder;
+        const refuse = (): void => settle(() => reject(POLL_REFUSED));
+        return refusedMs === 0 ? refuse() : void clock.after(refusedMs, refuse);
+      }
       engine.control(method, target, json, (answer) =>
         settle(() => (answer === null ? reject(broken()) : resolve(answer))),
       );

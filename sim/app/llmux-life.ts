@@ -18,6 +18,7 @@ export interface LifeSurroundings {
   readonly engines: SimulatedEngines;
   readonly books: Books;
   readonly timerLagMs: number;
+  readonly refusedMs: number;
   readonly hasProbe: boolean;
   /** Who has the state folder. */
   readonly stateLock: { holder: LlmuxLife | null };
@@ -44,8 +45,9 @@ export class LlmuxLife {
     this.books = world.books;
     this.clock = new AppClock(world.clock, world.timerLagMs);
     this.network = new Network(world.clock);
-    const { clock, engines } = world;
-    this.connections = new EngineConnections({ clock, faults: engines.faults, engineAt: (port) => engines.at(port) });
+    const { clock, engines, refusedMs } = world;
+    const { faults } = engines;
+    this.connections = new EngineConnections({ clock, faults, refusedMs, engineAt: (port) => engines.at(port) });
     this.app = createApp(config, {
       platform: world.mutate(this.#platform(), this),
       log: logInto(world.books, () => this.#isKilled),

@@ -1,5 +1,5 @@
 /** Makes a scenario of the whole app from a seed: random models, clients of every kind, and trouble of every kind. */
-import { Random } from "../../src/simulation/random.ts";
+import { Random, scramble } from "../../src/simulation/random.ts";
 import type { SleepLevel } from "../../src/core/sleep-level.ts";
 import { generateFaults } from "./fault-generator.ts";
 import type {
@@ -17,7 +17,9 @@ const GIB = 1024 ** 3;
 /** The same seed gives the same scenario. */
 export function generateAppScenario(seed: number): AppScenario {
   const random = new Random(seed);
-  const settings = generateSettings(random);
+  // What was added later has numbers of its own, so that seeds keep their histories.
+  const further = new Random(scramble(seed));
+  const settings = { ...generateSettings(random), refusedMs: further.pick([0, 250, 250, 250]) };
   const models = generateModels(random);
   const durationMs = random.int(60, 2_400) * 1000;
   const clients = generateClients(random, models, durationMs);
@@ -34,7 +36,7 @@ export function generateAppScenario(seed: number): AppScenario {
   };
 }
 
-function generateSettings(random: Random): AppSettings {
+function generateSettings(random: Random): Omit<AppSettings, "refusedMs"> {
   return {
     policyType: random.chance(0.5) ? "fifo" : "bounded-wait",
     minActiveMs: random.pick([0, 500, 5000, 5000]),

@@ -33,6 +33,8 @@ export interface AppSettings {
   readonly hasProbe: boolean;
   /** How late every timer of llmux goes off. */
   readonly timerLagMs: number;
+  /** How long it takes until a call hears that nobody listens, in ms: a machine that loads weights has other things to do. */
+  readonly refusedMs: number;
   /** How many of the largest models each GPU has room for. */
   readonly roomFor: number;
   /** Whether llmux is told how large the GPUs are; else it keeps one model awake on each. */
