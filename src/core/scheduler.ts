@@ -593,7 +593,7 @@ function withMemory(reason: Failure, record: ModelRecord, { devices }: Engines):
     const { memoryBytes, residents, sleepers } = devices.get(id);
     const others = [...residents, ...sleepers].filter((model) => model !== record.spec.id);
     const size = memoryBytes === null ? "" : ` has ${sizeText(memoryBytes)},`;
-    return `GPU ${id}${size} ${others.length === 0 ? "and nobody else is there" : `and ${others.join(", ")} are there`}`;
+    return `GPU ${id}${size} ${others.length === 0 ? "and nobody else is there" : `and ${others.join(", ")} ${others.length === 1 ? "is" : "are"} there`}`;
   });
   return { ...reason, message: `${reason.message}${needs}; ${sizes.join("; ")}` };
 }
