@@ -15,8 +15,8 @@ interface Parts {
   readonly drainTimeoutMs: number | null;
   /** Then what still runs stands still where the engine can, and is ended where it cannot, in ms; null: never. */
   readonly drainBudgetMs: number | null;
-  /** What runs on this model stands still from now on: it can be put away. */
-  readonly onSuspended: (record: ModelRecord, nowMs: number) => void;
+  /** Nothing runs any more on a model that leaves for another one, or it stands still. */
+  readonly onVictimDrained: (record: ModelRecord, nowMs: number) => void;
 }
 
 /** The gate closes when a drain begins, not before; a drain ends when the last lease is back, or what runs stands still. */
@@ -50,6 +50,13 @@ export class Drains {
     }
   }
 
+  /** Nothing runs on it any more, or it stands still: it can be put away. */
+  ended(record: ModelRecord, nowMs: number): void {
+    this.forget(record);
+    if (record.switch !== null) this.#parts.onVictimDrained(record, nowMs);
+    else this.#parts.engines.putAway(record, nowMs);
+  }
+
   /** Drains for the end of llmux: to a stop, and for as long as the shutdown lasts. */
   beginLast(record: ModelRecord, nowMs: number): void {
     this.forget(record);
@@ -71,11 +78,10 @@ export class Drains {
   }
 
   #spent(record: ModelRecord, budgetMs: number, nowMs: number): void {
-    const { admission, onSuspended } = this.#parts;
     const staysAlive = record.state.kind === "draining" && record.state.to !== 3;
     if (record.spec.canSuspend !== true || !staysAlive) return this.#end(record, budgetMs, nowMs);
-    admission.suspend(record, nowMs);
-    onSuspended(record, nowMs);
+    this.#parts.admission.suspend(record, nowMs);
+    this.ended(record, nowMs);
   }
 
   #end(record: ModelRecord, limitMs: number, nowMs: number): void {

@@ -49,18 +49,6 @@ export class Switches {
     return outlookFor(target, this.#view(nowMs), memo);
   }
 
-  /** True when it could not be awake whoever left, as beside pinned models. Not to be told while others change there. */
-  isHopeless(target: ModelRecord, nowMs: number): boolean {
-    if (this.#parts.engines.devices.obstacleFor(target.spec) !== null) return false;
-    return placementFor(target, this.#view(nowMs)).kind === "impossible";
-  }
-
-  /** Only models that nobody uses would have to leave, and nothing is in the way. */
-  couldBeginUnnoticed(target: ModelRecord, isQuiet: (victim: ModelRecord) => boolean, nowMs: number): boolean {
-    const { victims, obstacle } = this.outlookFor(target, nowMs);
-    return obstacle === null && victims.every((id) => isQuiet(this.#parts.engines.get(id)));
-  }
-
   begin(target: ModelRecord, { cause, because, compared }: SwitchReason, nowMs: number): void {
     const { engines, host, drains } = this.#parts;
     const placement = placementFor(target, this.#view(nowMs));
