@@ -267,6 +267,20 @@ test("A client that vanishes while it waits leaves the queue, and one that vanis
   await until(() => stage.access.length === 2, "the record");
 });
 
+test("A client that stops reading loses its connection after a while, and its model is free", async (context) => {
+  const stage = await realtimeStage(context, { limits: { stallTimeoutMs: 200 } });
+  const raw = await RawClient.open(stage);
+  raw.socket.write(HANDSHAKE);
+  await raw.until(/of the engine/);
+  raw.socket.pause();
+  const talk = setInterval(() => stage.alpha.say("x".repeat(1_000_000)), 1);
+  context.after(() => clearInterval(talk));
+  assert.equal((await oneRecord(stage)).failure?.code, "client_stalled");
+  clearInterval(talk);
+  assert.equal(stage.desk.leasesOut, 0);
+  raw.socket.destroy();
+});
+
 test("What is no frame before the engine is there is the code 1002, and endless namelessness 1009", async (context) => {
   const stage = await realtimeStage(context, { onBringUp: () => {} });
   for (const [bytes, code] of [

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { formatDuration } from "../base/duration.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import type { ModelId } from "../core/model.ts";
 import type { AccessOutcome } from "../ports/access-record.ts";
@@ -294,7 +295,10 @@ export class RealtimeSession implements Applicant, HoldOwner, LinkOwner, OpenReq
       this.#phase = "open";
       engine.on("data", (chunk: Buffer) => this.#guard(() => this.#fromEngine(engine, chunk)));
       engine.on("drain", () => this.#client.resume());
-      this.#client.on("drain", () => engine.resume());
+      this.#client.on("drain", () => {
+        this.#timer?.cancel();
+        engine.resume();
+      });
       engine.on("end", () => this.#guard(() => this.#onEngineGone()));
       engine.on("close", () => this.#guard(() => this.#onEngineGone()));
       engine.write(this.#hold.release());
@@ -305,7 +309,17 @@ export class RealtimeSession implements Applicant, HoldOwner, LinkOwner, OpenReq
   #fromEngine(engine: Duplex, chunk: Buffer): void {
     if (this.#phase !== "open") return;
     const out = this.#voice.push(chunk);
-    if (out.length > 0 && !this.#toClient(out)) engine.pause();
+    if (out.length === 0 || this.#toClient(out)) return;
+    engine.pause();
+    this.#timer?.cancel();
+    this.#timer = this.#house.clock.after(this.#house.stallTimeoutMs, () => this.#guard(() => this.#onStalled()));
+  }
+
+  /** It holds its model against everybody who waits for another one, and will not read why it has to go. */
+  #onStalled(): void {
+    const message = `The client has read nothing for ${formatDuration(this.#house.stallTimeoutMs)} (client_stall_secs).`;
+    this.#conclude({ status: 499, outcome: "abandoned", failure: failure("client_stalled", message) }, null);
+    this.#client.destroy();
   }
 
   #onEngineGone(): void {

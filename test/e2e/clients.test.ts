@@ -1,6 +1,8 @@
 /** What clients may do and see: streams, leaving, names, paths; and what never reaches an engine. */
 import assert from "node:assert/strict";
 import OpenAI, { NotFoundError } from "openai";
+import { controlSocketPath } from "../../src/base/state-files.ts";
+import { operateModel } from "../../src/control/control-client.ts";
 import { until } from "../support/until.ts";
 import { scenario } from "./support/scenario.ts";
 
@@ -154,3 +156,30 @@ scenario("OpenAI's own client gets answers and streams from models that take tur
     NotFoundError,
   );
 });
+
+scenario(
+  "while one model's engine takes its time to stop, or is being started, everybody else is served",
+  {
+    gpus: "0:8GiB,1:8GiB",
+    models: { a: { gpus: [0] }, b: { gpus: [1], mock: { itl_ms: 10 } }, c: { gpus: [0], mock: { load_ms: 1_500 } } },
+    engine_timeouts: { stop_grace_secs: 2 },
+  },
+  async (stage) => {
+    const { client, log, stateDir } = stage;
+    stage.order("a", { "ignore-sigterm": true });
+    assert.equal((await client.ask("a")).status, 200);
+    const stream = await client.stream("b", { tokens: 5_000 });
+    await stream.begun();
+    await operateModel(controlSocketPath(stateDir), "a", "stop");
+    await log.until("engine stopping", { model: "a" });
+    const cold = client.ask("c");
+    const seen = stream.pieces;
+    for (let round = 0; round < 5; round += 1) assert.equal((await client.ask("b")).status, 200);
+    assert.equal((await client.call("GET", "/v1/models")).status, 200);
+    assert.deepEqual(log.all("engine stopped", { model: "a" }), [], "the engine of a is still being stopped");
+    await until("the stream has gone on", () => stream.pieces > seen);
+    assert.equal((await cold).status, 200);
+    assert.ok(log.all("engine stopped", { model: "a" }).length > 0);
+    stream.leave();
+  },
+);
