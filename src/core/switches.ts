@@ -152,9 +152,10 @@ export class Switches {
     // For a preload nobody has to go, and for nobody neither.
     if (change === null || change.extra !== null || !isWanted(target)) return null;
     const { devices } = this.#parts.engines;
-    return oneMoreFor(target, this.#view(nowMs), ({ spec, state, switch: own }) => {
+    // One that has left for it may go further: what it has left behind may be what is in the way.
+    return oneMoreFor(target, { ...this.#view(nowMs), within: change }, ({ spec, state, switch: own }) => {
       const isFree = devices.of(spec).every(({ switch: owner }) => owner === null || owner === change);
-      return own === null && isFree && (state.kind === "awake" || state.kind === "asleep");
+      return (own === null || own === change) && isFree && (state.kind === "awake" || state.kind === "asleep");
     });
   }
 
