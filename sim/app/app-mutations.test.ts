@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BUGS_AROUND_THE_APP } from "./bugs-around-the-app.ts";
+import { BUGS_AT_THE_DOOR } from "./bugs-at-the-door.ts";
 import { generateAppScenario } from "./scenario-generator.ts";
 import { simulateApp } from "./simulate-app.ts";
 
@@ -9,7 +10,7 @@ import { simulateApp } from "./simulate-app.ts";
 const SEEDS_MAX = 60;
 
 describe("the simulation of the whole app notices an llmux that", () => {
-  for (const [what, makeBug] of Object.entries(BUGS_AROUND_THE_APP)) {
+  for (const [what, makeBug] of Object.entries({ ...BUGS_AROUND_THE_APP, ...BUGS_AT_THE_DOOR })) {
     it(what, async (test) => {
       const { firstSeed = 1 } = makeBug();
       for (let seed = firstSeed; seed < firstSeed + SEEDS_MAX; seed += 1) {

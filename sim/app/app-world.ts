@@ -10,15 +10,13 @@ import { VirtualClock } from "../../src/simulation/virtual-clock.ts";
 import type { Trace } from "../trace.ts";
 import { requestIdOf } from "./answers.ts";
 import { Books } from "./books.ts";
-import type { ClientEnd } from "./client-connection.ts";
-import { ClientRules } from "./client-rules.ts";
-import { SimulatedClients, type SimulatedClient } from "./clients.ts";
-import { configOf, GATEWAY_ADDRESS, HEARTBEAT_MS } from "./config-of.ts";
+import { SimulatedClients } from "./clients.ts";
+import { configOf, GATEWAY_ADDRESS } from "./config-of.ts";
 import { checkWhatIsLeft } from "./end-rules.ts";
 import { SimulatedEngines } from "./engines.ts";
-import { HeartbeatRules } from "./heartbeat-rules.ts";
 import { LlmuxLife } from "./llmux-life.ts";
 import { Referee } from "./referee.ts";
+import { RequestWatch } from "./request-watch.ts";
 import type { AppScenario, PlannedVisit } from "./scenario.ts";
 import { visit } from "./visits.ts";
 
@@ -27,10 +25,6 @@ const RESTART_MS = 1_000;
 
 /** A start that finds processes which cannot be ended is tried so often. */
 const STARTS_MAX = 20;
-
-/** How long the gateway waits for the news of a crash, and how often it sends; with some room, in ms. */
-const OUTSIDE_SLACK_MS = 60_000;
-const SENDINGS_MAX = 4;
 
 /** Between two looks at who hangs, in ms. */
 const HANGING_LOOK_MS = 5_000;
@@ -49,10 +43,7 @@ export class AppWorld {
   readonly stateDir: string;
   readonly #mutate: PlatformMutation;
   readonly #stateLock: { holder: LlmuxLife | null } = { holder: null };
-  readonly #clientRules: ClientRules;
-  readonly #heartbeatRules: HeartbeatRules;
-  /** By request id, over all lives. */
-  readonly #lifeOf = new Map<SimulatedClient, LlmuxLife>();
+  readonly #requests: RequestWatch;
   readonly #lives: LlmuxLife[] = [];
   /** How often the state of each model has changed. */
   readonly #stateChanges = new Map<string, number>();
@@ -76,31 +67,25 @@ export class AppWorld {
     this.#killsLeft = scenario.killedAtMs.length;
     this.engines = new SimulatedEngines(scenario, this.clock, this.referee, {
       note: (what, model, id = 0) => this.note(what, model, id),
-      onRequestArrived: (id) => this.#onRequestArrived(id),
-      onRequestLeft: (id) => this.#onRequestLeft(id),
+      onRequestArrived: (id) => this.#requests.onArrived(id),
+      onRequestLeft: (id) => this.#requests.onLeft(id),
       checkNoticed: (model) => this.#checkNoticed(model),
+    });
+    this.#requests = new RequestWatch({
+      scenario,
+      clock: this.clock,
+      referee: this.referee,
+      clients: () => this.clients,
+      note: (what, model, id) => this.note(what, model, id),
+      isKilled: () => this.#phase === "killed" || this.#phase === "starting",
+      mayBeClosed: () => this.#phase !== "running",
     });
     this.clients = new SimulatedClients(scenario.clients, this.clock, {
       network: () => this.life.network,
       address: GATEWAY_ADDRESS,
-      onAsked: (client) => this.#onAsked(client),
-      onBeat: (client, beat) => this.#heartbeatRules.onBeat(client, beat, this.clock.nowMs),
-      onEnded: (client, end) => this.#onClientEnded(client, end),
-    });
-    const names = new Set(scenario.models.map(({ name }) => name));
-    this.#clientRules = new ClientRules({
-      referee: this.referee,
-      faults: scenario.faults,
-      isConfigured: (model) => names.has(model),
-      isKilled: () => this.#phase === "killed" || this.#phase === "starting",
-      mayBeClosed: () => this.#phase !== "running",
-      outsideMaxMs: SENDINGS_MAX * scenario.settings.requestTimeoutMs + OUTSIDE_SLACK_MS,
-    });
-    this.#heartbeatRules = new HeartbeatRules({
-      referee: this.referee,
-      intervalMs: HEARTBEAT_MS,
-      timerLagMs: scenario.settings.timerLagMs,
-      isCalm: scenario.faults.length === 0,
+      onAsked: (client) => this.#requests.onAsked(client, this.life),
+      onBeat: (client, beat) => this.#requests.onBeat(client, beat),
+      onEnded: (client, end) => this.#requests.onEnded(client, end),
     });
     this.life = this.#newLife();
   }
@@ -150,10 +135,7 @@ export class AppWorld {
   afterEvent(): void {
     if (this.clock.nowMs < this.#nextLookMs) return;
     this.#nextLookMs = this.clock.nowMs + HANGING_LOOK_MS;
-    for (const client of this.clients.active) {
-      this.#clientRules.checkHanging(client, this.clock.nowMs);
-      this.#heartbeatRules.checkSilence(client, this.clock.nowMs);
-    }
+    this.#requests.look();
   }
 
   /** Rule "llmux itself is sound": nothing is thrown to nobody. */
@@ -174,7 +156,7 @@ export class AppWorld {
       const hasHung = plan.pause === null && (killedAtMs === null || (askedAtMs ?? 0) <= killedAtMs);
       referee.demand(!hasHung, "no client hangs", () => `${requestIdOf(plan)} never ends`);
     }
-    if (isOrderly) this.#checkRecords();
+    if (isOrderly) this.#requests.checkRecords(life);
   }
 
   /** Removes what it had on disk, and what it had open. */
@@ -238,6 +220,7 @@ export class AppWorld {
   #restart(): void {
     if (this.#phase !== "starting") return;
     this.life = this.#newLife();
+    this.#requests.onNewLife();
     this.#start();
   }
 
@@ -294,55 +277,11 @@ export class AppWorld {
       life,
       socketPath: controlSocketPath(stateDir),
       models: scenario.models.map(({ name }) => name),
+      key: scenario.settings.keys[0]?.name ?? null,
       mayBeClosed: () => this.#phase !== "running",
     };
     visit(planned, parts, () => {
       this.#visitsLeft -= 1;
     });
-  }
-
-  // ── clients ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #onAsked(client: SimulatedClient): void {
-    this.note("client asks", client.plan.model, client.plan.id);
-    this.#lifeOf.set(client, this.life);
-  }
-
-  #onClientEnded(client: SimulatedClient, end: ClientEnd): void {
-    const status = "response" in end && end.response !== null ? ` ${end.response.status}` : "";
-    this.note(`client ${end.kind}${status}`, client.plan.model, client.plan.id);
-    this.#heartbeatRules.checkSilence(client, this.clock.nowMs);
-    this.#clientRules.onEnded(client, end);
-  }
-
-  /** Rule "sent again only while nothing was passed on": to one engine at a time, a few times, and never after a byte came. */
-  #onRequestArrived(id: number): void {
-    const client = this.clients.all.get(id);
-    if (client === undefined) return;
-    this.#heartbeatRules.checkSilence(client, this.clock.nowMs);
-    client.arrivals += 1;
-    client.onEngine += 1;
-    client.outsideSinceMs = null;
-    const demand = (condition: boolean, message: () => string): void =>
-      this.referee.demand(condition, "sent again only while nothing was passed on", () => `c${id} ${message()}`);
-    demand(client.onEngine === 1, () => `is on ${client.onEngine} engines at once`);
-    demand(client.arrivals <= SENDINGS_MAX, () => `was sent ${client.arrivals} times`);
-    demand(client.end === null, () => "is sent though it has ended");
-    demand(!client.hasBytes, () => "is sent again, and its client has a piece of an answer");
-  }
-
-  #onRequestLeft(id: number): void {
-    const client = this.clients.all.get(id);
-    if (client === undefined) return;
-    client.onEngine -= 1;
-    if (client.onEngine === 0) client.outsideSinceMs = this.clock.nowMs;
-  }
-
-  /** Those whose llmux was killed have no record. */
-  #checkRecords(): void {
-    for (const client of this.clients.all.values()) {
-      if (this.#lifeOf.get(client) !== this.life) continue;
-      this.#clientRules.checkRecord(client, this.life.books.requests.get(requestIdOf(client.plan)));
-    }
   }
 }

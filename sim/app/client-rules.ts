@@ -3,6 +3,7 @@ import { answerTo, errorAnswerOf, requestIdOf } from "./answers.ts";
 import type { ClientEnd } from "./client-connection.ts";
 import type { SimulatedClient } from "./clients.ts";
 import { takeHeartbeats } from "./heartbeats.ts";
+import type { KeyRules } from "./key-rules.ts";
 import type { LoggedRequest } from "./books.ts";
 import type { Referee } from "./referee.ts";
 import type { AppFault, PlannedClient } from "./scenario.ts";
@@ -12,6 +13,7 @@ import type { ReadResponse } from "./response-reader.ts";
 export interface ClientCircumstances {
   readonly referee: Referee;
   readonly faults: readonly AppFault[];
+  readonly keys: () => KeyRules;
   readonly isConfigured: (model: string) => boolean;
   /** Whether llmux is being killed, so that connections just end. */
   isKilled(): boolean;
@@ -22,6 +24,10 @@ export interface ClientCircumstances {
 }
 
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  invalid_api_key: 401,
+  model_not_allowed: 403,
+  too_many_in_flight: 429,
+  rate_limit_exceeded: 429,
   model_not_found: 404,
   queue_timeout: 504,
   queue_full: 429,
@@ -37,6 +43,9 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   engine_unreachable: 502,
 };
 
+/** At the door. */
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 404, 429]);
+
 /** Checked when a request has ended for its client. */
 export class ClientRules {
   readonly #about: ClientCircumstances;
@@ -45,13 +54,14 @@ export class ClientRules {
     this.#about = about;
   }
 
-  onEnded({ plan, isBehind }: SimulatedClient, end: ClientEnd): void {
+  onEnded(client: SimulatedClient, end: ClientEnd): void {
+    const { plan, isBehind } = client;
     switch (end.kind) {
       case "not connected":
         this.#proper(this.#about.mayBeClosed(), plan, () => "finds nobody listening");
         return;
       case "answered":
-        this.#onAnswered(plan, end.response);
+        this.#onAnswered(client, end.response);
         return;
       case "cut":
         // Those behind another one on a connection that was cut know that nothing of theirs was answered.
@@ -96,7 +106,7 @@ export class ClientRules {
     // Who has stopped reading has the rest of the answer in its system's hands, of which llmux does not know.
     if (plan.pause !== null && outcome === "failed") return;
     agree(status === seen, () => `was answered ${seen}, and its record says ${status}`);
-    const isServed = seen < 500 && seen !== 404 && seen !== 429;
+    const isServed = seen < 500 && !REFUSALS.has(seen);
     agree((outcome === "served") === isServed, () => `was answered ${seen}, and its record says ${outcome}`);
   }
 
@@ -104,7 +114,10 @@ export class ClientRules {
    * Rule "nothing looks complete that is not": an answer that is complete by its form has all of the engine's bytes, or is an
    * error. Rule "every end is a proper one": an error is an error object with the status of its code.
    */
-  #onAnswered(plan: PlannedClient, response: ReadResponse): void {
+  #onAnswered(client: SimulatedClient, response: ReadResponse): void {
+    const { plan } = client;
+    const isEcho = response.headers.get("x-request-id") === requestIdOf(plan);
+    this.#proper(isEcho, plan, () => `is answered with the id ${response.headers.get("x-request-id")}`);
     if (response.status === 200) {
       const expected = Buffer.concat(answerTo(plan).pieces);
       this.#about.referee.demand(
@@ -117,8 +130,25 @@ export class ClientRules {
       return;
     }
     if (this.#isEnginesOwn(plan, response)) return;
-    const wrong = wrongInError(plan, response, this.#about.isConfigured(plan.model));
+    const wrong = wrongInError(plan, response) ?? this.#wrongAtDoor(client, response);
     this.#proper(wrong === null, plan, () => `gets ${response.status} ${response.body.toString()}: ${wrong}`);
+  }
+
+  /** Null when those are refused at the door, and those alone, for whom it is closed. */
+  #wrongAtDoor(client: SimulatedClient, { status, body }: ReadResponse): string | null {
+    const { plan } = client;
+    const keys = this.#about.keys();
+    if ((status === 401) !== keys.staysOutside(plan)) return "401 is for those without a key, and for those alone";
+    if (status === 401) return null;
+    const code =
+      plan.dialect === "anthropic" ? null : (JSON.parse(body.toString()) as { error: { code: string } }).error.code;
+    const isForKey = code === "too_many_in_flight" || code === "rate_limit_exceeded";
+    if (isForKey) return keys.couldBeTooMany(client, code) ? null : "its key has done nothing like that";
+    if (status === 429 && code === null) return null;
+    const isConfigured = this.#about.isConfigured(plan.model);
+    if ((status === 404) === isConfigured) return "404 is for unknown models, and for those alone";
+    if ((status === 403) !== (isConfigured && keys.mayNotUse(plan))) return "403 is for models that are not the key's";
+    return null;
   }
 
   #isEnginesOwn(plan: PlannedClient, { status, body }: ReadResponse): boolean {
@@ -195,12 +225,11 @@ function answerIn(plan: PlannedClient, body: Buffer): Buffer {
 }
 
 /** Null when the answer is an error as it should be. */
-function wrongInError(plan: PlannedClient, response: ReadResponse, isConfigured: boolean): string | null {
+function wrongInError(plan: PlannedClient, response: ReadResponse): string | null {
   const { status, headers } = response;
   const text = response.body.toString();
   if (!isErrorObject(text, plan)) return "it is no error object";
   if (!(headers.get("content-type") ?? "").startsWith("application/json")) return "its content type is not JSON";
-  if ((status === 404) === isConfigured) return "404 is for unknown models, and for those alone";
   if (status === 500) return "nothing went wrong inside llmux";
   if ((status === 503 || status === 429) && !/^[1-9]\d*$/.test(headers.get("retry-after") ?? ""))
     return "no retry-after";

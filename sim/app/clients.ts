@@ -2,6 +2,7 @@
 import { bodyOf, pathOf, requestIdOf } from "./answers.ts";
 import { ClientConnection, type ClientEnd } from "./client-connection.ts";
 import { takeHeartbeats } from "./heartbeats.ts";
+import { secretOf } from "./key-rules.ts";
 import type { Network } from "./network.ts";
 import type { PlannedClient } from "./scenario.ts";
 import type { VirtualClock } from "../../src/simulation/virtual-clock.ts";
@@ -12,6 +13,7 @@ export interface SimulatedClient {
   /** When its request began to go out; null before. */
   askedAtMs: number | null;
   end: ClientEnd | null;
+  endedAtMs: number | null;
   /** How often an engine got its request, and which ones have it now. */
   arrivals: number;
   onEngine: number;
@@ -119,6 +121,7 @@ export class SimulatedClients {
 
   #onEnd(client: SimulatedClient, end: ClientEnd): void {
     client.end = end;
+    client.endedAtMs = this.#clock.nowMs;
     this.#ended += 1;
     this.active.delete(client);
     this.#news.onEnded(client, end);
@@ -134,6 +137,7 @@ function newClient(plan: PlannedClient): SimulatedClient {
     plan,
     askedAtMs: null,
     end: null,
+    endedAtMs: null,
     arrivals: 0,
     onEngine: 0,
     outsideSinceMs: null,
@@ -152,9 +156,15 @@ function headOf(plan: PlannedClient): string {
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(bodyOf(plan))}`,
     `x-request-id: ${requestIdOf(plan)}`,
+    ...(plan.key === null ? [] : [keyHeader(plan.key, plan.id)]),
     ...(plan.priority === null ? [] : [`x-llmux-priority: ${plan.priority}`]),
   ];
   return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** Both ways are right. */
+function keyHeader(key: string, id: number): string {
+  return id % 2 === 0 ? `authorization: Bearer ${secretOf(key)}` : `x-api-key: ${secretOf(key)}`;
 }
 
 function partsOf(plan: PlannedClient): readonly Buffer[] {

@@ -1,6 +1,7 @@
 /** The configuration that a scenario's llmux runs with: one that was read from a text, with what the scenario says put in. */
 import type { Config, ModelConfig, PolicyConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/load.ts";
+import { apiKeysOf } from "./key-rules.ts";
 import { gpuSizes } from "./engines.ts";
 import type { AppScenario } from "./scenario.ts";
 
@@ -37,6 +38,7 @@ export function configOf(scenario: AppScenario, stateDir: string): Config {
     gpus: settings.tellsGpus ? Array.from(gpuSizes(scenario), ([id, memoryBytes]) => ({ id, memoryBytes })) : null,
     hostMemoryForSleepBytes: settings.hostMemoryBytes,
     shutdownTimeoutMs: settings.shutdownTimeoutMs,
+    apiKeys: apiKeysOf(settings.keys),
     policy: policyOf(base.policy, settings),
     engineTimeouts: { ...base.engineTimeouts, sleepTimeoutMs, wakeTimeoutMs, reloadTimeoutMs, stopGraceMs },
     models: models.map((model) => modelConfigOf(model, baseModel, settings)),

@@ -9,6 +9,15 @@ export interface ConnectionListener {
   onClosed(isReset: boolean): void;
 }
 
+/** What changes, on purpose and against the rules, what goes over one connection. Bytes are written as Latin-1. */
+export interface Tampering {
+  /** Of what the server has written at once. */
+  readonly toClient?: (text: string, socket: ServerSocket) => string;
+  readonly toServer?: (text: string) => string;
+  /** Said in addition when the server ends the connection abruptly. */
+  readonly lastWords?: () => string;
+}
+
 /** What the two systems' buffers hold while the client does not read, in bytes. */
 export const WINDOW_BYTES = 64 * 1024;
 
@@ -17,6 +26,7 @@ export class ServerSocket extends Duplex {
   readonly remoteAddress = "127.0.0.1";
   readonly #clock: VirtualClock;
   readonly #client: ConnectionListener;
+  readonly #tampering: Tampering | null;
   readonly #unread: Buffer[] = [];
   #unreadBytes = 0;
   #isReading = true;
@@ -26,8 +36,9 @@ export class ServerSocket extends Duplex {
   #isCut = false;
   #timeout: Scheduled | null = null;
 
-  constructor(clock: VirtualClock, client: ConnectionListener) {
+  constructor(clock: VirtualClock, client: ConnectionListener, tampering: Tampering | null = null) {
     super({ allowHalfOpen: true });
+    this.#tampering = tampering;
     this.#clock = clock;
     this.#client = client;
   }
@@ -41,7 +52,15 @@ export class ServerSocket extends Duplex {
 
   /** The client sends. */
   send(bytes: Buffer | string): void {
-    if (!this.destroyed && !this.#isCut) this.push(typeof bytes === "string" ? Buffer.from(bytes) : bytes);
+    if (this.destroyed || this.#isCut) return;
+    const sent = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
+    const { toServer } = this.#tampering ?? {};
+    this.push(toServer === undefined ? sent : Buffer.from(toServer(sent.toString("latin1")), "latin1"));
+  }
+
+  /** Whether the client reads. */
+  get isReading(): boolean {
+    return this.#isReading;
   }
 
   /** The client goes: it closes in order, or its system resets the connection. It hears nothing any more. */
@@ -87,7 +106,17 @@ export class ServerSocket extends Duplex {
 
   override _read(): void {}
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.#send(chunk, done);
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: Done): void {
+    this.#send(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
+  #send(written: Buffer, done: Done): void {
+    const { toClient } = this.#tampering ?? {};
+    const chunk = toClient === undefined ? written : Buffer.from(toClient(written.toString("latin1"), this), "latin1");
     if (this.#isCut) {
       // Its client closed in order and went: the next thing that comes from there is a reset.
       this.#clock.after(0, () => this.destroy(Object.assign(new Error("write EPIPE"), { code: "EPIPE" })));
@@ -113,6 +142,8 @@ export class ServerSocket extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#timeout = cancelled(this.#timeout);
+    const lastWords = error === null ? this.#tampering?.lastWords?.() : undefined;
+    if (lastWords !== undefined) this.#deliver(Buffer.from(lastWords, "latin1"));
     // What is in the system's hands still arrives; the end of a connection that is destroyed looks like any end.
     if (this.#unread.length > 0 && error === null) this.#waiting = () => this.#tellClosed(false);
     else this.#tellClosed(error !== null);
@@ -153,6 +184,8 @@ export class ServerSocket extends Duplex {
     return this;
   }
 }
+
+type Done = (error?: Error | null) => void;
 
 function cancelled(timer: Scheduled | null): null {
   if (timer !== null) timer.run = null;

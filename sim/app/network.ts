@@ -4,7 +4,7 @@
  */
 import { Server } from "node:net";
 import type { VirtualClock } from "../../src/simulation/virtual-clock.ts";
-import { ServerSocket, type ConnectionListener } from "./connection.ts";
+import { ServerSocket, type ConnectionListener, type Tampering } from "./connection.ts";
 
 /** One life of llmux: its listeners and their connections. */
 export class Network {
@@ -13,6 +13,8 @@ export class Network {
   readonly #bound = new Set<Server>();
   readonly #sockets = new Set<ServerSocket>();
   readonly #clock: VirtualClock;
+  /** A deliberate bug at llmux's door: what it does to each connection. */
+  tamperWith: (() => Tampering) | null = null;
   readonly #taken: ReadonlySet<string>;
 
   /** `taken`: addresses that somebody else has. */
@@ -35,7 +37,7 @@ export class Network {
   connect(address: string, client: ConnectionListener): ServerSocket | null {
     const server = this.#listeners.get(address);
     if (server === undefined) return null;
-    const socket = new ServerSocket(this.#clock, client);
+    const socket = new ServerSocket(this.#clock, client, this.tamperWith?.() ?? null);
     this.#sockets.add(socket);
     server.emit("connection", socket);
     return socket;

@@ -8,6 +8,7 @@ export type AppRule =
   | "only an awake engine gets requests"
   | "a body arrives as it was sent"
   | "sent again only while nothing was passed on"
+  | "a key opens what it is for, and no more"
   | "heartbeats are for those who wait"
   | "heartbeats come in time"
   | "unread heartbeats do not pile up"

@@ -9,6 +9,7 @@ import type {
   PlannedClient,
   PlannedEnd,
   PlannedVisit,
+  SimulatedKey,
   SimulatedModel,
 } from "./scenario.ts";
 
@@ -19,8 +20,10 @@ export function generateAppScenario(seed: number): AppScenario {
   const random = new Random(seed);
   // What was added later has numbers of its own, so that seeds keep their histories.
   const further = new Random(scramble(seed));
-  const settings = { ...generateSettings(random), refusedMs: further.pick([0, 250, 250, 250]) };
+  const basicSettings = generateSettings(random);
   const models = generateModels(random);
+  const keys = further.chance(0.75) ? [] : generateKeys(further, models);
+  const settings = { ...basicSettings, refusedMs: further.pick([0, 250, 250, 250]), keys };
   const durationMs = random.int(60, 2_400) * 1000;
   const clients = generateClients(random, models, durationMs);
   const isCalm = random.chance(0.15);
@@ -28,7 +31,7 @@ export function generateAppScenario(seed: number): AppScenario {
     seed,
     settings,
     models,
-    clients,
+    clients: clients.map((client) => withFurther(client, further, keys)),
     visits: generateVisits(random, models, durationMs),
     faults: isCalm ? [] : generateFaults(random, models, clients),
     killedAtMs: isCalm || random.chance(0.8) ? [] : [Math.floor(random.next() * durationMs)],
@@ -36,7 +39,7 @@ export function generateAppScenario(seed: number): AppScenario {
   };
 }
 
-function generateSettings(random: Random): Omit<AppSettings, "refusedMs"> {
+function generateSettings(random: Random): Omit<AppSettings, "refusedMs" | "keys"> {
   return {
     policyType: random.chance(0.5) ? "fifo" : "bounded-wait",
     minActiveMs: random.pick([0, 500, 5000, 5000]),
@@ -105,6 +108,30 @@ function generateModels(random: Random): SimulatedModel[] {
   });
 }
 
+function generateKeys(random: Random, models: readonly SimulatedModel[]): SimulatedKey[] {
+  const limited = Array.from({ length: random.int(1, 2) }, (_, index) => ({
+    name: `key-${index}`,
+    models: random.chance(0.3) ? [random.pick(models).name] : null,
+    requestsPerMinute: random.pick([null, null, 1, 10]),
+    inFlightMax: random.pick([null, 1, 3]),
+    priority: random.pick([null, null, "low", "high"] as const),
+  }));
+  const unlimited = { name: "all", models: null, requestsPerMinute: null, inFlightMax: null, priority: null };
+  return [unlimited, ...limited];
+}
+
+/** The client, with a key where there are some; a few want to hear nothing of their wait. */
+function withFurther(client: PlannedClient, random: Random, keys: readonly SimulatedKey[]): PlannedClient {
+  const key = pickKey(random, keys);
+  if (!random.chance(0.03) || client.connection !== null) return { ...client, key };
+  return { ...client, key, pause: { atByte: 1, forMs: random.int(1_000, 100_000) } };
+}
+
+function pickKey(random: Random, keys: readonly SimulatedKey[]): string | null {
+  if (random.chance(0.05)) return random.pick([null, "wrong"]);
+  return keys.length === 0 ? null : random.pick(keys).name;
+}
+
 // ── clients ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const FORMS: readonly AnswerForm[] = ["stream", "stream", "stream", "whole", "pieces with length", "chunked"];
@@ -145,6 +172,7 @@ function generateClient(
     pieceBytes: isBig ? random.int(20_000, 90_000) : random.int(20, 200),
     pieceMs,
     isHttp10,
+    key: null,
     priority: random.pick([null, null, null, null, "low", "high"] as const),
     connection: null,
     isPipelined: false,

@@ -46,6 +46,18 @@ export interface AppSettings {
   readonly queueTotalMax: number;
   /** What sleepers at level 1 may take of the host's memory; null: not limited. */
   readonly hostMemoryBytes: number | null;
+  /** With none, everybody may come in. The first one may do everything. */
+  readonly keys: readonly SimulatedKey[];
+}
+
+/** An API key of clients. */
+export interface SimulatedKey {
+  readonly name: string;
+  /** Null: all. */
+  readonly models: readonly string[] | null;
+  readonly requestsPerMinute: number | null;
+  readonly inFlightMax: number | null;
+  readonly priority: Priority | null;
 }
 
 /** A model and how its engine behaves when nothing goes wrong. */
@@ -94,6 +106,8 @@ export interface PlannedClient {
   readonly pieceBytes: number;
   readonly pieceMs: number;
   readonly isHttp10: boolean;
+  /** The name of the key that it shows, if there is one of that name; null: it shows none. */
+  readonly key: string | null;
   /** Null: it says nothing of it. */
   readonly priority: Priority | null;
   /** Requests with the same number come over one connection; null: over one of its own. */

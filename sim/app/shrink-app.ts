@@ -82,6 +82,7 @@ async function plainer(scenario: AppScenario, fails: Fails): Promise<AppScenario
   await attempt({ settings: { ...smallest.settings, minActiveMs: 0 } });
   await attempt({ settings: { ...smallest.settings, drainTimeoutMs: null } });
   await attempt({ settings: { ...smallest.settings, policyType: "fifo" } });
+  await attempt({ settings: { ...smallest.settings, keys: [] } });
   const change = async (id: number, plain: Partial<PlannedClient>): Promise<void> =>
     attempt({ clients: smallest.clients.map((client) => (client.id === id ? { ...client, ...plain } : client)) });
   for (const { id } of smallest.clients) {

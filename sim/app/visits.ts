@@ -2,6 +2,7 @@
 import type { VirtualClock } from "../../src/simulation/virtual-clock.ts";
 import { ClientConnection, type ClientEnd } from "./client-connection.ts";
 import { GATEWAY_ADDRESS, METRICS_ADDRESS } from "./config-of.ts";
+import { secretOf } from "./key-rules.ts";
 import type { LlmuxLife } from "./llmux-life.ts";
 import type { Referee } from "./referee.ts";
 import type { PlannedVisit } from "./scenario.ts";
@@ -13,6 +14,8 @@ export interface VisitParts {
   readonly life: LlmuxLife;
   readonly socketPath: string;
   readonly models: readonly string[];
+  /** The name of a key for all models; null where none is asked for. */
+  readonly key: string | null;
   /** Whether nobody may be there, or go in the middle of it. */
   readonly mayBeClosed: () => boolean;
 }
@@ -50,7 +53,9 @@ export function visit({ what }: PlannedVisit, parts: VisitParts, onOver: () => v
     }
     return undefined;
   };
-  const head = `${isOrder ? "POST" : "GET"} ${path} HTTP/1.1\r\nhost: llmux\r\ncontent-length: 0\r\n\r\n`;
+  const lines = [`${isOrder ? "POST" : "GET"} ${path} HTTP/1.1`, "host: llmux", "content-length: 0"];
+  if (parts.key !== null) lines.push(`authorization: Bearer ${secretOf(parts.key)}`);
+  const head = `${lines.join("\r\n")}\r\n\r\n`;
   connection.ask({ onBody: () => {}, onEnd }, head, [], 0);
 }
 
