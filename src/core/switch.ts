@@ -21,6 +21,8 @@ export interface Switch {
   readonly victims: ModelId[];
   /** They sleep, and their processes end. */
   readonly stops: ModelId[];
+  /** Those of them who end for the sake of the host's memory, which victims are to have. */
+  readonly hostStops: ModelId[];
   readonly cause: SwitchCause;
   readonly startedAtMs: number;
   /** When it began to drain, which it does again if a wake has found too little memory. */

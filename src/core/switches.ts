@@ -3,7 +3,7 @@ import { assert } from "../base/assert.ts";
 import type { Failure } from "../base/failure.ts";
 import type { DrainTimes } from "./drain-times.ts";
 import { isDrained, type Drains } from "./drains.ts";
-import { isAway, wakesFrom } from "./engine-state.ts";
+import { isAway, isResident, wakesFrom } from "./engine-state.ts";
 import type { Engines, ModelRecord } from "./engines.ts";
 import type { HostMemory } from "./host-memory.ts";
 import type { ModelId } from "./model.ts";
@@ -59,6 +59,7 @@ export class Switches {
       target: target.spec.id,
       victims: [...placement.victims],
       stops: [...placement.stops],
+      hostStops: [],
       cause,
       startedAtMs: nowMs,
       drainsSinceMs: nowMs,
@@ -79,7 +80,10 @@ export class Switches {
       const leaving = this.#members(change.stops);
       const { level, stops } = host.bedFor(victim, (sleeper) => this.#mayStop(sleeper, change), leaving);
       this.#join(change, stops);
-      change.stops.push(...stops.map(({ spec }) => spec.id));
+      for (const { spec } of stops) {
+        change.stops.push(spec.id);
+        change.hostStops.push(spec.id);
+      }
       drains.begin(victim, level, { for: "switch" }, nowMs);
     }
     this.#proceed(change, nowMs);
@@ -256,6 +260,9 @@ export class Switches {
     const spared = this.#members(change.victims.filter((id) => !placement.victims.includes(id)));
     change.target = target.spec.id;
     change.victims.splice(0, change.victims.length, ...placement.victims);
+    const needsHost = this.#members(change.victims).some(({ state }) => state.kind === "draining" && state.to === 1);
+    const stops = new Set([...placement.stops, ...(needsHost ? change.hostStops : [])]);
+    change.stops.splice(0, change.stops.length, ...stops);
     this.#join(change, [target, ...this.#members(change.victims), ...this.#members(change.stops)]);
     engines.journal(
       { kind: "switch redirected", from: [...change.victims], before: before.spec.id, to: change.target },
@@ -273,7 +280,10 @@ export class Switches {
     const placement = placementIn(record, view, memo);
     if (placement.kind === "impossible") return false;
     const { victims, stops, ends } = placement;
+    // One that does not need the room that was made takes it from nobody: it comes up afterwards.
+    const needsRoom = victims.length > 0 || !this.#members(change.victims).some(({ state }) => isResident(state));
     return (
+      needsRoom &&
       ends.length === 0 &&
       victims.every((id) => change.victims.includes(id)) &&
       stops.every((id) => change.stops.includes(id))
