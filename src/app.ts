@@ -145,7 +145,7 @@ export function createApp(config: Config, options: AppOptions): App {
     adminKeyHash: config.adminKeyHash,
     spoolFolder: config.stateDir,
     bodyBytesMax: config.maxBodyBytes,
-    limits: gatewayLimits(config.limits),
+    limits: { ...gatewayLimits(config.limits), heartbeatMs: config.heartbeatMs },
     ...(tls === null ? {} : { tls: () => tls.identity() }),
     onAccess(entry) {
       metrics.recordAccess(entry);

@@ -24,6 +24,8 @@ export interface Config extends SecurityConfig {
   readonly stateDir: string;
   /** How long streams may still run after SIGTERM. */
   readonly shutdownTimeoutMs: number;
+  /** How often a client that waits for a stream is told how far its model has come; null = never. */
+  readonly heartbeatMs: number | null;
   /** Largest request body that is taken. */
   readonly maxBodyBytes: number;
   readonly logLevel: LogLevel;

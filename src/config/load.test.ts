@@ -33,6 +33,7 @@ describe("parseConfig", () => {
       nvidiaSmiCommand: ["nvidia-smi"],
       stateDir: "/home/ada/.local/state/llmux",
       shutdownTimeoutMs: 30_000,
+      heartbeatMs: 15_000,
       maxBodyBytes: 64 * 2 ** 20,
       logLevel: "info",
       recordTrace: null,

@@ -21,6 +21,7 @@ export function resolveConfig(file: ConfigFile, env: Environment): Config {
     nvidiaSmiCommand: listOf(file.nvidia_smi_command),
     stateDir: absolutePath(file.state_dir, env),
     shutdownTimeoutMs: file.shutdown_timeout_secs,
+    heartbeatMs: file.heartbeat_secs,
     maxBodyBytes: file.max_body_bytes,
     logLevel: file.log_level,
     recordTrace: file.record_trace === null ? null : absolutePath(file.record_trace, env),

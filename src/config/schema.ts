@@ -14,6 +14,7 @@ import {
   limitsSchema,
   tlsFilesSchema,
   tlsSchema,
+  limitedTime,
 } from "./security-schema.ts";
 import {
   byteSize,
@@ -106,6 +107,10 @@ export const fileSchema = z
       shutdown_timeout_secs: duration
         .prefault(30)
         .describe("How long streams may still run after SIGTERM before they are ended."),
+      heartbeat_secs: limitedTime
+        .nullable()
+        .prefault(15)
+        .describe("How often a client that waits for a stream is told how far its model has come; null: never."),
       max_body_bytes: byteSize.prefault("64MiB").describe("The largest request body that is taken."),
       log_level: z
         .enum(["debug", "info", "warn", "error"], { error: "a log level: debug, info, warn or error" })

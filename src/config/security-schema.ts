@@ -79,8 +79,8 @@ export const tlsSchema = tlsFilesSchema
 const timeMsMin = 100;
 const timePhrase = "a duration of at least 100ms";
 
-/** A duration of zero would end everything, or nothing. */
-const limitedTime = duration.refine((ms) => ms >= timeMsMin, { error: timePhrase });
+/** A duration of at least 100 ms: one of zero would end everything, or nothing. */
+export const limitedTime = duration.refine((ms) => ms >= timeMsMin, { error: timePhrase });
 
 const countPhrase = "a whole number between 1 and 1000000";
 const headerPhrase = "a size between 1KiB and 1MiB";
