@@ -183,3 +183,28 @@ scenario(
     stream.leave();
   },
 );
+
+scenario(
+  "a client that waits for a stream hears how far its model has come, and then the answer whole",
+  {
+    models: { a: { mock: { load_ms: 3_000 } } },
+    top: { heartbeat_secs: 0.2 },
+  },
+  async (stage) => {
+    const question = { model: "a", prompt: "Hello", max_tokens: 8, stream: true };
+    const { status, body } = await stage.client.call("POST", "/v1/completions", question);
+    assert.equal(status, 200);
+    const [first = "", ...events] = body.split("\n\n");
+    assert.match(first, /^: llmux .*\bstate="?(stopped|starting)/);
+    const answer = events.filter((event) => !event.startsWith(":"));
+    assert.ok(
+      answer.every((event) => event === "" || event.startsWith("data: ")),
+      body,
+    );
+    assert.equal(answer.at(-2), "data: [DONE]");
+    assert.ok(
+      body.indexOf(": llmux", body.indexOf("data: ")) === -1,
+      "nothing of ours comes after the engine's first byte",
+    );
+  },
+);
