@@ -2,41 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { array, assert as check, boolean, constantFrom, integer, nat, property, record } from "fast-check";
-import type { Candidate, Decision, Holds, Resident } from "../policy.ts";
+import type { Candidate, Decision, Holds } from "../policy.ts";
+import { awake, candidate, NOW_MS } from "../testing/candidates.ts";
 import { boundedWait } from "./bounded-wait.ts";
-
-const NOW_MS = 1_000_000;
-
-interface Waiting {
-  readonly count: number;
-  readonly oldestS: number;
-}
-
-/** `count` requests, all of them `oldestS` old. */
-function candidate(model: string, { count, oldestS }: Waiting, rest: Partial<Candidate> = {}): Candidate {
-  const oldestEnqueuedAtMs = NOW_MS - oldestS * 1000;
-  return {
-    model,
-    devices: ["0"],
-    waiting: count,
-    oldestEnqueuedAtMs,
-    weight: count,
-    pressingWeight: count,
-    weightedEnqueuedAtMs: count * oldestEnqueuedAtMs,
-    obstacle: null,
-    victims: [awake("a", 10, 4)],
-    switchCostMs: 2000,
-    switchBackCostMs: 2000,
-    drainMs: 0,
-    visitMs: 5000,
-    forcedCreditMs: 0,
-    ...rest,
-  };
-}
-
-function awake(model: string, forS: number, inFlight: number, waiting = 0): Resident {
-  return { model, awakeSinceMs: NOW_MS - forS * 1000, inFlight, waiting, load: inFlight + waiting };
-}
 
 function decision(candidates: readonly Candidate[]): Decision {
   return boundedWait({ targetWaitMs: 25_000, maxWaitMs: 120_000 })({ nowMs: NOW_MS, candidates });

@@ -12,27 +12,27 @@
  * Value is the weight of the waiting requests, by priority and age, for each second of switch and visit.
  */
 import type { DeviceId, ModelId } from "../model.ts";
-import type { BoundTerms, Candidate, Decision, Holds, Policy, PolicyView, Verdict } from "../policy.ts";
+import type { BoundTerms, Decision, Holds, Policy, PolicyView } from "../policy.ts";
+import { explain, names, rounded, waited } from "./bounded-wait-explained.ts";
+import {
+  byAge,
+  byValue,
+  consider,
+  firstOf,
+  forcedCostMs,
+  hasCredit,
+  isKeptOut,
+  keepersOfDevices,
+  outweighs,
+  OUTWEIGH_SHARE,
+  withoutThoseOn,
+  STAY_COSTS_OVERDUE,
+  type BoundedWaitOptions,
+  type Considered,
+  type Order,
+} from "./considered.ts";
 
-/** All in ms; `targetWaitMs` < `maxWaitMs`. */
-export interface BoundedWaitOptions {
-  /** An older request may force a switch, as long as there is credit for forced switches. */
-  readonly targetWaitMs: number;
-  /** An older request does force one. */
-  readonly maxWaitMs: number;
-  /** As much credit can be saved up: a dearer switch may be forced with this much, and is paid off afterwards. */
-  readonly forcedCreditMaxMs?: number;
-}
-
-/** A model stays until it has been awake for so many times the cost of the switch away from it. */
-const STAY_COSTS = 3;
-const STAY_COSTS_OVERDUE = 1;
-
-/** A request that has waited so long counts twice. */
-const AGE_WEIGHT_MS = 30_000;
-
-/** More than this share of the load of the models that must leave must wait elsewhere. */
-const OUTWEIGH_SHARE = 0.5;
+export type { BoundedWaitOptions } from "./considered.ts";
 
 /** Credit grows with time; so often is it looked at while somebody waits for it. */
 const ASK_AGAIN_MS = 500;
@@ -41,36 +41,21 @@ const ASK_AGAIN_MS = 500;
 export function boundedWait(options: BoundedWaitOptions): Policy {
   return Object.assign((view: PolicyView) => decide(view, options), {
     chooseAgain: (view: PolicyView) => chooseAgain(view, options),
-    explain: (view: PolicyView) => explain(view, options),
+    explain: ({ nowMs, candidates }: PolicyView) => {
+      const all = candidates.map((candidate) => consider(candidate, nowMs, options));
+      return explain(all, keepersOfDevices(all), nowMs, options);
+    },
     boundMs: (terms: BoundTerms) => boundMs(terms, options),
   });
 }
 
-interface Considered {
-  readonly candidate: Candidate;
-  /** Waiting requests, weighed by priority and age, for each ms of switch and visit. */
-  readonly value: number;
-  /** A switch must begin by then, or the oldest request waits past the bound. */
-  readonly overdueAtMs: number;
-  readonly targetAtMs: number;
-  readonly isOverdue: boolean;
-  /** What those who would have to leave still have to do: requests in flight and in their queues. */
-  readonly load: number;
-  /** From then on those who would have to leave have stayed long enough, for a switch that pays and for an overdue one. */
-  readonly stayedAtMs: number;
-  readonly stayedOverdueAtMs: number;
-}
-
 interface Rule {
   /** Who is looked at first; on any device only the first one is looked at. */
-  readonly order: (a: Considered, b: Considered) => number;
+  readonly order: Order;
   readonly applies: (candidate: Considered, nowMs: number) => boolean;
   /** The decision, or null when it is not to be made now. */
   readonly decide: (candidate: Considered, nowMs: number, options: BoundedWaitOptions) => Decision | null;
 }
-
-const byValue: Rule["order"] = (a, b) => b.value - a.value;
-const byAge: Rule["order"] = (a, b) => a.candidate.oldestEnqueuedAtMs - b.candidate.oldestEnqueuedAtMs;
 
 const RULES: readonly Rule[] = [
   {
@@ -122,72 +107,6 @@ function decide({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions):
     }
   }
   return { kind: "stay", askAgainAtMs: askAgainAt(free, nowMs, options), holds: holdsFor(free, keepers, nowMs) };
-}
-
-/** The first of them in this order, and of equals the first in the list; null of none. To sort them all would cost more. */
-function firstOf(all: readonly Considered[], order: Rule["order"]): Considered | null {
-  let first: Considered | null = null;
-  for (const one of all) if (first === null || order(one, first) < 0) first = one;
-  return first;
-}
-
-/** Those behind the first one on a device are not looked at. */
-function withoutThoseOn(devices: readonly DeviceId[], left: readonly Considered[]): Considered[] {
-  return left.filter(({ candidate }) => !candidate.devices.some((device) => devices.includes(device)));
-}
-
-function consider(candidate: Candidate, nowMs: number, options: BoundedWaitOptions): Considered {
-  const { oldestEnqueuedAtMs, switchCostMs, drainMs, visitMs, victims } = candidate;
-  // Who begins at the last moment comes too late by the drain and the switch.
-  const leadMs = drainMs + switchCostMs;
-  const overdueAtMs = oldestEnqueuedAtMs + options.maxWaitMs - leadMs;
-  // To stay for longer than anybody is meant to wait would be to pay for one switch with another.
-  const stayMs = Math.min(STAY_COSTS * switchCostMs, Math.max(options.targetWaitMs, switchCostMs));
-  let load = 0;
-  let awakeSinceMs = -Infinity;
-  for (const victim of victims) {
-    load += victim.load;
-    awakeSinceMs = Math.max(awakeSinceMs, victim.awakeSinceMs);
-  }
-  return {
-    candidate,
-    value: weightAt(candidate, nowMs) / (switchCostMs + visitMs),
-    overdueAtMs,
-    targetAtMs: oldestEnqueuedAtMs + options.targetWaitMs - leadMs,
-    isOverdue: overdueAtMs <= nowMs,
-    load,
-    stayedAtMs: awakeSinceMs + stayMs,
-    stayedOverdueAtMs: awakeSinceMs + STAY_COSTS_OVERDUE * switchCostMs,
-  };
-}
-
-function weightAt({ weight, weightedEnqueuedAtMs }: Candidate, nowMs: number): number {
-  return weight + (weight * nowMs - weightedEnqueuedAtMs) / AGE_WEIGHT_MS;
-}
-
-/** Low requests do not count here: they wait until nobody uses the model that is awake, or until `targetWaitMs`. */
-function outweighs({ candidate: { pressingWeight }, load }: Considered): boolean {
-  return pressingWeight > OUTWEIGH_SHARE * load;
-}
-
-/**
- * An overdue candidate keeps its devices until it can go: others would else take them one after the other, and one that
- * needs several at once would never find them all free.
- */
-function keepersOfDevices(all: readonly Considered[]): ReadonlyMap<DeviceId, ModelId> {
-  const keepers = new Map<DeviceId, ModelId>();
-  let left = all.filter(({ isOverdue }) => isOverdue);
-  for (let first = firstOf(left, byAge); first !== null; first = firstOf(left, byAge)) {
-    const { model, devices } = first.candidate;
-    for (const device of devices) if (!keepers.has(device)) keepers.set(device, model);
-    // Who has no device of its own left keeps none.
-    left = left.filter(({ candidate }) => candidate.devices.some((device) => !keepers.has(device)));
-  }
-  return keepers;
-}
-
-function isKeptOut({ candidate: { model, devices } }: Considered, keepers: ReadonlyMap<DeviceId, ModelId>): boolean {
-  return keepers.size > 0 && devices.some((device) => (keepers.get(device) ?? model) !== model);
 }
 
 /** The first moment at which time alone can change the answer; null while only an engine can. */
@@ -254,77 +173,6 @@ function boundMs(terms: BoundTerms, { maxWaitMs }: BoundedWaitOptions): number |
   return maxWaitMs + turns * turnMs * (devicesMax > 1 ? 1 + devicesMax : 1);
 }
 
-function explain({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions): readonly Verdict[] {
-  const all = candidates.map((candidate) => consider(candidate, nowMs, options));
-  const keepers = keepersOfDevices(all);
-  return all
-    .toSorted((a, b) => Number(b.isOverdue) - Number(a.isOverdue) || byValue(a, b))
-    .map((one) => ({
-      model: one.candidate.model,
-      weighed: weighed(one, nowMs),
-      keptBy: keptBy(one, keepers, nowMs, options),
-    }));
-}
-
-function weighed(one: Considered, nowMs: number): string {
-  const { waiting, switchCostMs, visitMs } = one.candidate;
-  const worth = Number((one.value * 1000).toPrecision(2));
-  return (
-    `${waiting} ${waiting === 1 ? "waits" : "wait"}, the oldest for ${waited(one, nowMs)}; the switch costs ` +
-    `${seconds(switchCostMs)} and its visit lasts about ${seconds(visitMs)}: worth ${worth} requests a second`
-  );
-}
-
-function keptBy(
-  one: Considered,
-  keepers: ReadonlyMap<DeviceId, ModelId>,
-  nowMs: number,
-  options: BoundedWaitOptions,
-): string | null {
-  const { candidate, load, isOverdue, stayedAtMs, stayedOverdueAtMs, targetAtMs } = one;
-  const { model, obstacle, devices, pressingWeight, forcedCreditMs } = candidate;
-  if (obstacle !== null) return obstacle;
-  const keeper = devices.map((device) => keepers.get(device)).find((id) => id !== undefined && id !== model);
-  if (keeper !== undefined) return `${keeper} is overdue and comes first`;
-  if (load === 0) return null;
-  const readyAtMs = isOverdue ? stayedOverdueAtMs : stayedAtMs;
-  if (readyAtMs > nowMs) return `${names(one)} is in use and may stay for another ${seconds(readyAtMs - nowMs)}`;
-  if (isOverdue || outweighs(one)) return null;
-  const half = `${rounded(pressingWeight)} wait for it, and more than half of the ${rounded(load)} that ${names(one)} must do would have to`;
-  if (targetAtMs > nowMs) return `${half}; in ${seconds(targetAtMs - nowMs)} it may force a switch`;
-  if (hasCredit(one, options)) return null;
-  const needed = `${seconds(neededCreditMs(one, options))} (there is ${seconds(forcedCreditMs)})`;
-  return `${half}; it may force a switch when there is credit of ${needed}`;
-}
-
-function forcedCostMs({ candidate: { switchCostMs, switchBackCostMs } }: Considered): number {
-  return switchCostMs + switchBackCostMs;
-}
-
-function neededCreditMs(one: Considered, { forcedCreditMaxMs = Infinity }: BoundedWaitOptions): number {
-  return Math.min(forcedCostMs(one), forcedCreditMaxMs);
-}
-
-function hasCredit(one: Considered, options: BoundedWaitOptions): boolean {
-  return one.candidate.forcedCreditMs >= neededCreditMs(one, options);
-}
-
 function switchTo({ candidate: { model } }: Considered, because: string, forcedMs = 0): Decision {
   return { kind: "switch", to: model, because, forcedCostMs: forcedMs };
-}
-
-function names({ candidate: { victims } }: Considered): string {
-  return victims.map(({ model }) => model).join(" and ");
-}
-
-function waited({ candidate: { oldestEnqueuedAtMs } }: Considered, nowMs: number): string {
-  return seconds(nowMs - oldestEnqueuedAtMs);
-}
-
-function seconds(durationMs: number): string {
-  return `${(durationMs / 1000).toFixed(1)} s`;
-}
-
-function rounded(weight: number): number {
-  return Math.round(weight * 100) / 100;
 }
