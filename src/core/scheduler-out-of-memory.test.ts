@@ -70,6 +70,15 @@ describe("a wake that finds too little memory", () => {
     assert.deepEqual(stage.stopped("b").awake("a").told(), ["wake a 1", "grant 2"]);
   });
 
+  it("fails rather than that answers break off which stand still in the only one that could go", () => {
+    const models = { a: { beginsAsleepAt: 1 as const }, b: { canSuspend: true, beginsAsleepAt: 1 as const } };
+    const stage = new SchedulerOnStage({ models, drainBudgetMs: 0 }).request("b", 1).awake("b").request("a", 2);
+    stage.pass(1000).asleep("b").told();
+    assert.deepEqual(stage.wakeFailed("a", "out_of_memory").told(), ["stop a", "refuse 2 out_of_memory"]);
+    stage.stopped("a").awake("b");
+    assert.equal(stage.model("b").suspended, 0, "they go on");
+  });
+
   it("fails at once when nobody can go", () => {
     const pinned = { pinned: true, needBytes: 20 * GIB };
     const stage = new SchedulerOnStage({

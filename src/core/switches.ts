@@ -156,10 +156,13 @@ export class Switches {
     // For a preload nobody has to go, and for nobody neither.
     if (change === null || change.extra !== null || !isWanted(target)) return null;
     const { devices } = this.#parts.engines;
-    // One that has left for it may go further: what it has left behind may be what is in the way.
-    return oneMoreFor(target, { ...this.#view(nowMs), within: change }, ({ spec, state, switch: own }) => {
+    // One that has left for it may go further: what it has left behind may be what is in the way. Nobody's answer breaks off
+    // for it: those who have not begun can come again.
+    return oneMoreFor(target, { ...this.#view(nowMs), within: change }, (record) => {
+      const { spec, state, switch: own, suspendedSinceMs } = record;
+      if ((own !== null && own !== change) || suspendedSinceMs !== null) return false;
       const isFree = devices.of(spec).every(({ switch: owner }) => owner === null || owner === change);
-      return (own === null || own === change) && isFree && (state.kind === "awake" || state.kind === "asleep");
+      return isFree && (state.kind === "awake" || state.kind === "asleep");
     });
   }
 

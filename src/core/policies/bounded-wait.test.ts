@@ -127,6 +127,13 @@ describe("bounded wait", () => {
     assert.equal(asksInS(soon), 0.5, "not for each of many models a moment later");
   });
 
+  it("asks again when one that an overdue one keeps out is overdue itself: it may have waited longer", () => {
+    // The switch to the big one costs more, so it is overdue earlier; and those who are awake may stay for so much longer.
+    const big = candidate("big", { count: 1, oldestS: 100 }, { switchCostMs: 30_000, victims: [awake("a", 10, 4)] });
+    const small = candidate("small", { count: 1, oldestS: 110 }, { victims: [awake("a", 10, 4)] });
+    assert.equal(asksInS(big, small), 8);
+  });
+
   it("asks again half a second later while only credit is missing", () => {
     const made = decision([candidate("b", { count: 1, oldestS: 30 })]);
     assert.ok(made.kind === "stay");

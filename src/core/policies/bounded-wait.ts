@@ -106,11 +106,12 @@ function decide({ nowMs, candidates }: PolicyView, options: BoundedWaitOptions):
       left = withoutThoseOn(first.candidate.devices, left);
     }
   }
-  return { kind: "stay", askAgainAtMs: askAgainAt(free, nowMs, options), holds: holdsFor(free, keepers, nowMs) };
+  const atMs = Math.min(askAgainAt(free, nowMs, options), keepersChangeAt(all, keepers));
+  return { kind: "stay", askAgainAtMs: atMs === Infinity ? null : atMs, holds: holdsFor(free, keepers, nowMs) };
 }
 
-/** The first moment at which time alone can change the answer; null while only an engine can. */
-function askAgainAt(free: readonly Considered[], nowMs: number, options: BoundedWaitOptions): number | null {
+/** The first moment at which time alone can change the answer for one of these; Infinity while only an engine can. */
+function askAgainAt(free: readonly Considered[], nowMs: number, options: BoundedWaitOptions): number {
   let atMs = Infinity;
   for (const candidate of free) {
     const { overdueAtMs, stayedOverdueAtMs, targetAtMs, stayedAtMs } = candidate;
@@ -121,7 +122,18 @@ function askAgainAt(free: readonly Considered[], nowMs: number, options: Bounded
       atMs = Math.min(atMs, dueAtMs > nowMs ? dueAtMs : nowMs + ASK_AGAIN_MS);
     }
   }
-  return atMs === Infinity ? null : atMs;
+  return atMs;
+}
+
+/** When one that is kept out is overdue itself: if it has waited longer than those who keep it out, it comes before them then. */
+function keepersChangeAt(all: readonly Considered[], keepers: ReadonlyMap<DeviceId, ModelId>): number {
+  let atMs = Infinity;
+  if (keepers.size === 0) return atMs;
+  for (const one of all) {
+    if (one.isOverdue || one.candidate.obstacle !== null || !isKeptOut(one, keepers)) continue;
+    atMs = Math.min(atMs, Math.max(one.overdueAtMs, one.stayedOverdueAtMs));
+  }
+  return atMs;
 }
 
 /** Who does not outweigh them yet may do so by the time at which they have stayed long enough. */
