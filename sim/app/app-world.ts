@@ -57,7 +57,8 @@ export class AppWorld {
   endedAtMs: number | null = null;
   killedAtMs: number | null = null;
 
-  constructor(scenario: AppScenario, trace: Trace, mutate: PlatformMutation) {
+  /** `isStrict`: also what llmux is known not to hold yet. */
+  constructor(scenario: AppScenario, trace: Trace, mutate: PlatformMutation, isStrict: boolean) {
     this.scenario = scenario;
     this.trace = trace;
     this.#mutate = mutate;
@@ -75,6 +76,7 @@ export class AppWorld {
       scenario,
       clock: this.clock,
       referee: this.referee,
+      isStrict,
       clients: () => this.clients,
       note: (what, model, id) => this.note(what, model, id),
       isKilled: () => this.#phase === "killed" || this.#phase === "starting",
@@ -85,6 +87,7 @@ export class AppWorld {
       address: GATEWAY_ADDRESS,
       onAsked: (client) => this.#requests.onAsked(client, this.life),
       onBeat: (client, beat) => this.#requests.onBeat(client, beat),
+      onFirstByte: (client) => this.#requests.onFirstByte(client),
       onEnded: (client, end) => this.#requests.onEnded(client, end),
     });
     this.life = this.#newLife();
@@ -145,13 +148,13 @@ export class AppWorld {
     );
   }
 
-  /** When nothing more happens. `isStrict`: a killed app has no timers left either. */
-  checkEnd(isStrict: boolean): void {
+  /** When nothing more happens. */
+  checkEnd(): void {
     const { referee, life, engines, clients, stateDir, killedAtMs } = this;
     const hasEnded = this.#phase === "ended" || this.#phase === "killed";
     referee.demand(hasEnded, "the end comes", () => "the end never comes");
     const isOrderly = this.#phase === "ended";
-    checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly, mayHaveTimers: !isOrderly && !isStrict });
+    checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly });
     for (const { plan, askedAtMs } of clients.active) {
       const hasHung = plan.pause === null && (killedAtMs === null || (askedAtMs ?? 0) <= killedAtMs);
       referee.demand(!hasHung, "no client hangs", () => `${requestIdOf(plan)} never ends`);

@@ -49,6 +49,7 @@ export const BUGS_AT_THE_DOOR: Readonly<Record<string, () => AppBug>> = {
       return platform;
     },
     noticedBy: ["heartbeats are for those who wait", "nothing looks complete that is not"],
+    firstSeed: 5,
   }),
   "beats in the midst of an answer": () => ({
     mutation: tampering(() => ({

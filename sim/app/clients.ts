@@ -35,6 +35,8 @@ export interface ClientNews {
   readonly address: string;
   onAsked(client: SimulatedClient): void;
   onBeat(client: SimulatedClient, beat: string): void;
+  /** The first byte that is no heartbeat is coming. */
+  onFirstByte(client: SimulatedClient): void;
   onEnded(client: SimulatedClient, end: ClientEnd): void;
 }
 
@@ -116,7 +118,9 @@ export class SimulatedClients {
   #hear(client: SimulatedClient, piece: Buffer): void {
     const { beats, rest } = takeHeartbeats(piece);
     for (const beat of beats) this.#news.onBeat(client, beat);
-    client.hasBytes = rest.length > 0;
+    if (rest.length === 0) return;
+    this.#news.onFirstByte(client);
+    client.hasBytes = true;
   }
 
   #onEnd(client: SimulatedClient, end: ClientEnd): void {

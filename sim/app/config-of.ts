@@ -9,9 +9,6 @@ import type { AppScenario } from "./scenario.ts";
 export const GATEWAY_ADDRESS = "127.0.0.1:8000";
 export const METRICS_ADDRESS = "127.0.0.1:9090";
 
-/** How long a client of a stream hears nothing while it waits, in ms. */
-export const HEARTBEAT_MS = 15_000;
-
 const BASES: Readonly<Record<"fifo" | "bounded-wait", Config>> = {
   fifo: read("fifo"),
   "bounded-wait": read("bounded-wait"),
@@ -38,6 +35,7 @@ export function configOf(scenario: AppScenario, stateDir: string): Config {
     gpus: settings.tellsGpus ? Array.from(gpuSizes(scenario), ([id, memoryBytes]) => ({ id, memoryBytes })) : null,
     hostMemoryForSleepBytes: settings.hostMemoryBytes,
     shutdownTimeoutMs: settings.shutdownTimeoutMs,
+    heartbeatMs: settings.heartbeatMs,
     apiKeys: apiKeysOf(settings.keys),
     policy: policyOf(base.policy, settings),
     engineTimeouts: { ...base.engineTimeouts, sleepTimeoutMs, wakeTimeoutMs, reloadTimeoutMs, stopGraceMs },

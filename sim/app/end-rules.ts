@@ -13,19 +13,18 @@ export interface Remains {
   readonly stateDir: string;
   /** It has drained; else it was killed by a second signal. */
   readonly isOrderly: boolean;
-  readonly mayHaveTimers: boolean;
 }
 
 /**
  * Rule "the end leaves nothing": no process, no timer, no listener, no connection, no call, no lock; and after an orderly end
  * no lease, nobody who waits, and no record on disk of an engine.
  */
-export function checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly, mayHaveTimers }: Remains): void {
+export function checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly }: Remains): void {
   const nothing = (condition: boolean, message: () => string): void =>
     referee.demand(condition, "the end leaves nothing", message);
   const { living } = engines.processes;
   nothing(living.length === 0, () => `${living.map(({ commandLine }) => commandLine).join("; ")} are left`);
-  nothing(mayHaveTimers || life.clock.timersLeft === 0, () => `${life.clock.timersLeft} timers are left`);
+  nothing(life.clock.timersLeft === 0, () => `${life.clock.timersLeft} timers are left`);
   nothing(life.network.listening.length === 0, () => `${life.network.listening.join()} still listen`);
   nothing(life.network.open === 0, () => `${life.network.open} connections are open`);
   const { pools, requests, calls } = life.connections.open;

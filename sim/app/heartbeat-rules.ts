@@ -3,6 +3,7 @@ import { requestIdOf } from "./answers.ts";
 import type { SimulatedClient } from "./clients.ts";
 import { WINDOW_BYTES } from "./connection.ts";
 import type { Referee } from "./referee.ts";
+import type { AppFault } from "./scenario.ts";
 
 /** What the rules know besides the client. */
 export interface HeartbeatCircumstances {
@@ -10,8 +11,9 @@ export interface HeartbeatCircumstances {
   /** Null: there are none. */
   readonly intervalMs: number | null;
   readonly timerLagMs: number;
-  /** Nothing goes wrong, so that nobody waits for the news of a crash. */
-  readonly isCalm: boolean;
+  readonly faults: readonly AppFault[];
+  /** Nobody may hear nothing for longer than the interval, whatever he waits for. */
+  readonly isStrict: boolean;
 }
 
 /** Heartbeats that are due this soon may be given with others, in ms. */
@@ -19,6 +21,9 @@ const TOGETHER_MS = 250;
 
 /** How long nobody beats for who waits for the news of a crash, and not in a queue; with some room, in ms. */
 const CRASH_NEWS_MS = 16_000;
+
+/** So many waits may follow each other, each a little too short for a heartbeat. */
+const WAITS_MAX = 4;
 
 /** What may lie there unread: in the systems' buffers, and in llmux. */
 const UNREAD_MAX_BYTES = WINDOW_BYTES + 17 * 1024;
@@ -29,9 +34,12 @@ const FORM =
 /** Checked as they come, and when a wait is over. */
 export class HeartbeatRules {
   readonly #about: HeartbeatCircumstances;
+  /** Models and clients with which something goes wrong. */
+  readonly #troubled: ReadonlySet<string | number>;
 
   constructor(about: HeartbeatCircumstances) {
     this.#about = about;
+    this.#troubled = new Set(about.faults.map((fault) => ("model" in fault ? fault.model : fault.client)));
   }
 
   /**
@@ -64,10 +72,13 @@ export class HeartbeatRules {
 
   /** Who waits for a stream has not heard nothing for longer than it should. */
   checkSilence(client: SimulatedClient, nowMs: number): void {
-    const { intervalMs, timerLagMs, isCalm } = this.#about;
+    const { intervalMs, timerLagMs, isStrict } = this.#about;
     if (intervalMs === null || client.plan.form !== "stream" || client.hasBytes || !hearsAtOnce(client)) return;
     const silentMs = nowMs - silentSince(client, nowMs);
-    const maxMs = intervalMs + timerLagMs + 1 + (isCalm ? 0 : CRASH_NEWS_MS);
+    const { plan } = client;
+    const mayMeetCrash = !isStrict && (this.#troubled.has(plan.model) || this.#troubled.has(plan.id));
+    const waitMaxMs = intervalMs + timerLagMs + 1;
+    const maxMs = mayMeetCrash ? WAITS_MAX * (waitMaxMs + CRASH_NEWS_MS) : waitMaxMs;
     this.#demand(
       silentMs <= maxMs,
       "heartbeats come in time",

@@ -4,7 +4,6 @@ import { requestIdOf } from "./answers.ts";
 import type { ClientEnd } from "./client-connection.ts";
 import { ClientRules } from "./client-rules.ts";
 import type { SimulatedClient, SimulatedClients } from "./clients.ts";
-import { HEARTBEAT_MS } from "./config-of.ts";
 import { HeartbeatRules } from "./heartbeat-rules.ts";
 import { KeyRules } from "./key-rules.ts";
 import type { LlmuxLife } from "./llmux-life.ts";
@@ -16,6 +15,7 @@ export interface WatchedWorld {
   readonly scenario: AppScenario;
   readonly clock: VirtualClock;
   readonly referee: Referee;
+  readonly isStrict: boolean;
   readonly clients: () => SimulatedClients;
   readonly note: (what: string, model: string, id: number) => void;
   isKilled(): boolean;
@@ -49,9 +49,9 @@ export class RequestWatch {
       mayBeClosed: () => world.mayBeClosed(),
       outsideMaxMs: SENDINGS_MAX * settings.requestTimeoutMs + OUTSIDE_SLACK_MS,
     });
-    const isCalm = faults.length === 0;
-    const { timerLagMs } = settings;
-    this.#heartbeatRules = new HeartbeatRules({ referee, intervalMs: HEARTBEAT_MS, timerLagMs, isCalm });
+    const { timerLagMs, heartbeatMs } = settings;
+    const { isStrict } = world;
+    this.#heartbeatRules = new HeartbeatRules({ referee, intervalMs: heartbeatMs, timerLagMs, faults, isStrict });
   }
 
   /** Another llmux begins, and knows nothing of what was. */
@@ -67,6 +67,10 @@ export class RequestWatch {
 
   onBeat(client: SimulatedClient, beat: string): void {
     this.#heartbeatRules.onBeat(client, beat, this.#world.clock.nowMs);
+  }
+
+  onFirstByte(client: SimulatedClient): void {
+    this.#heartbeatRules.checkSilence(client, this.#world.clock.nowMs);
   }
 
   onEnded(client: SimulatedClient, end: ClientEnd): void {

@@ -23,7 +23,12 @@ export function generateAppScenario(seed: number): AppScenario {
   const basicSettings = generateSettings(random);
   const models = generateModels(random);
   const keys = further.chance(0.75) ? [] : generateKeys(further, models);
-  const settings = { ...basicSettings, refusedMs: further.pick([0, 250, 250, 250]), keys };
+  const settings = {
+    ...basicSettings,
+    refusedMs: further.pick([0, 250, 250, 250]),
+    heartbeatMs: further.pick([null, 100, 1_000, 15_000, 15_000, 15_000]),
+    keys,
+  };
   const durationMs = random.int(60, 2_400) * 1000;
   const clients = generateClients(random, models, durationMs);
   const isCalm = random.chance(0.15);
@@ -39,7 +44,7 @@ export function generateAppScenario(seed: number): AppScenario {
   };
 }
 
-function generateSettings(random: Random): Omit<AppSettings, "refusedMs" | "keys"> {
+function generateSettings(random: Random): Omit<AppSettings, "refusedMs" | "heartbeatMs" | "keys"> {
   return {
     policyType: random.chance(0.5) ? "fifo" : "bounded-wait",
     minActiveMs: random.pick([0, 500, 5000, 5000]),

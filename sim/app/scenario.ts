@@ -46,6 +46,8 @@ export interface AppSettings {
   readonly queueTotalMax: number;
   /** What sleepers at level 1 may take of the host's memory; null: not limited. */
   readonly hostMemoryBytes: number | null;
+  /** How long a client of a stream hears nothing while it waits; null: to the end. */
+  readonly heartbeatMs: number | null;
   /** With none, everybody may come in. The first one may do everything. */
   readonly keys: readonly SimulatedKey[];
 }

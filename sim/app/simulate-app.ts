@@ -42,7 +42,8 @@ export async function simulateApp(
   } = {},
 ): Promise<AppOutcome> {
   const trace = new Trace({ keepLines: options.keepLines === true });
-  const world = new AppWorld(scenario, trace, options.mutation ?? ((platform) => platform));
+  const { mutation = (platform) => platform, isStrict = false } = options;
+  const world = new AppWorld(scenario, trace, mutation, isStrict);
   const onError = (error: unknown): void => world.onError(error);
   process.on("unhandledRejection", onError);
   process.on("uncaughtException", onError);
@@ -50,7 +51,7 @@ export async function simulateApp(
   const progress = { events: 0 };
   try {
     await run(world, progress);
-    world.checkEnd(options.isStrict === true);
+    world.checkEnd();
   } finally {
     for (const each of restore) each();
     process.off("unhandledRejection", onError);
