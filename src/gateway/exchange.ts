@@ -255,6 +255,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   /** On every answer, the model and how the time was spent as soon as they are known. */
   #ownHeaders(): string[] {
     const headers = ["x-request-id", this.#headers.requestId];
+    // Where Anthropic's own clients look for it.
+    if (this.#dialect === "anthropic") headers.push("request-id", this.#headers.requestId);
     const model = this.#forEngine?.model;
     if (model === undefined) return headers;
     headers.push("x-llmux-model", this.#house.models.headerValueOf(model));

@@ -240,3 +240,19 @@ function cutAnywhere(whole: Buffer): Buffer[] {
   }
   return pieces;
 }
+
+test("Anthropic's routes have the id of a request where Anthropic's clients look for it too, in errors as well", async (context) => {
+  const stage = await createStage(context);
+  stage.engine("alpha").handler = (response) => {
+    response.setHeader("request-id", "the engine's own");
+    response.end("{}");
+  };
+  const headers = { "x-request-id": "id-1" };
+  for (const path of ["/v1/messages", "/v1/messages/count_tokens"]) {
+    for (const model of ["alpha", "gamma"]) {
+      const reply = await ask(stage, { path, headers, body: chat(model) });
+      assert.deepEqual([reply.headers["request-id"], reply.headers["x-request-id"]], ["id-1", "id-1"]);
+    }
+  }
+  assert.equal((await ask(stage, { headers })).headers["request-id"], undefined);
+});

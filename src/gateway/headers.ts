@@ -51,7 +51,13 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
 ]);
 
 /** Of an answer: what an engine calls so is none of the client's business. */
-const OWN: ReadonlySet<string> = new Set(["x-request-id", "x-llmux-model", "x-llmux-queue-ms", "x-llmux-wake-ms"]);
+const OWN: ReadonlySet<string> = new Set([
+  "x-request-id",
+  "request-id",
+  "x-llmux-model",
+  "x-llmux-queue-ms",
+  "x-llmux-wake-ms",
+]);
 
 /** An id goes into logs and comes back in a header: printable ASCII without blanks, and not endless. */
 const REQUEST_ID = /^[!-~]{1,128}$/;
