@@ -24,7 +24,7 @@ interface Parts {
   readonly policy: Policy;
 }
 
-/** With so many models that wait, who leaves a queue is no reason to ask at once, but only to ask within a second. */
+/** With so many models that wait, not every leaver and every release is a reason to ask at once, but only to ask within a second. */
 const MANY_WAITING = 32;
 const SOON_MS = 1_000;
 
@@ -63,21 +63,23 @@ export class Deciding {
   }
 
   /** A request of this model has ended. */
-  released(record: ModelRecord): void {
-    const { holds } = record.island;
+  released(record: ModelRecord, nowMs: number): void {
+    const { island } = record;
+    const { holds } = island;
+    if (holds === NOTHING_CAN_BEGIN) return;
     const load = loadOf(record);
-    if (holds === null || (load === 0 && holds !== NOTHING_CAN_BEGIN) || load < holds.loadAtLeast)
-      this.#due.add(record.island);
+    if (holds === null || load === 0 || load < holds.loadAtLeast) this.#due.add(island);
+    // Of several who are awake on a device another one may be the one to leave now.
+    else if (island.waiting.size > 0 && this.#isInCompany(record)) this.#askSoon(island, nowMs);
   }
 
   /** Somebody does not wait for this model any more: others may come first now. */
   left(record: ModelRecord, wasOldest: boolean, nowMs: number): void {
     const { island, queue } = record;
     // It is awake, and has less to do than before.
-    if (record.state.kind === "awake") this.released(record);
+    if (record.state.kind === "awake") this.released(record, nowMs);
     if (island.holds?.leaversMatter === false || (!wasOldest && queue.length > 0)) return;
-    if (island.waiting.size <= MANY_WAITING) this.#due.add(island);
-    else this.#askBy(island, nowMs + SOON_MS);
+    this.#askSoon(island, nowMs);
   }
 
   /** Looks at all islands for which there was a reason. */
@@ -165,6 +167,16 @@ export class Deciding {
       leaversMatter: holds.leaversMatter || decision.holds.leaversMatter,
     };
     if (decision.askAgainAtMs !== null) this.#askBy(island, decision.askAgainAtMs);
+  }
+
+  #isInCompany({ spec }: ModelRecord): boolean {
+    const { devices } = this.#parts.engines;
+    return spec.devices.some((id) => devices.get(id).residents.size > 1);
+  }
+
+  #askSoon(island: Island, nowMs: number): void {
+    if (island.waiting.size <= MANY_WAITING) this.#due.add(island);
+    else this.#askBy(island, nowMs + SOON_MS);
   }
 
   #begin(decision: Extract<Decision, { kind: "switch" }>, candidates: readonly Candidate[], nowMs: number): void {

@@ -15,7 +15,7 @@ interface Parts {
   readonly drainTimeoutMs: number | null;
   /** Then what still runs stands still where the engine can, and is ended where it cannot, in ms; null: never. */
   readonly drainBudgetMs: number | null;
-  /** Nothing runs any more on a model that leaves for another one, or it stands still. */
+  /** Nothing runs any more on a model that leaves for another one, or it may stand still. */
   readonly onVictimDrained: (record: ModelRecord, nowMs: number) => void;
 }
 
@@ -50,11 +50,19 @@ export class Drains {
     }
   }
 
-  /** Nothing runs on it any more, or it stands still: it can be put away. */
+  /** Nothing runs on it any more: it can be put away. */
   ended(record: ModelRecord, nowMs: number): void {
     this.forget(record);
     if (record.switch !== null) this.#parts.onVictimDrained(record, nowMs);
     else this.#parts.engines.putAway(record, nowMs);
+  }
+
+  /** Puts a victim away. What still runs there stands still from now on, and not while others are drained beside it. */
+  putAway(victim: ModelRecord, nowMs: number): void {
+    const { admission, engines } = this.#parts;
+    if (victim.leases.size > 0) admission.suspend(victim, nowMs);
+    this.forget(victim);
+    engines.putAway(victim, nowMs);
   }
 
   /** Drains for the end of llmux: to a stop, and for as long as the shutdown lasts. */
@@ -67,12 +75,12 @@ export class Drains {
   forget(record: ModelRecord): void {
     this.#parts.timers.cancel(record.drainTimer);
     record.drainTimer = null;
+    record.drainIsSpent = false;
   }
 
   /** A drain is called off: the gate opens again. */
   callOff(record: ModelRecord, nowMs: number): void {
     this.forget(record);
-    this.#parts.admission.resume(record);
     this.#parts.engines.open(record, nowMs);
     this.#parts.admission.grantWaiting(record, nowMs);
   }
@@ -80,8 +88,9 @@ export class Drains {
   #spent(record: ModelRecord, budgetMs: number, nowMs: number): void {
     const staysAlive = record.state.kind === "draining" && record.state.to !== 3;
     if (record.spec.canSuspend !== true || !staysAlive) return this.#end(record, budgetMs, nowMs);
-    this.#parts.admission.suspend(record, nowMs);
-    this.ended(record, nowMs);
+    record.drainTimer = null;
+    record.drainIsSpent = true;
+    this.#parts.onVictimDrained(record, nowMs);
   }
 
   #end(record: ModelRecord, limitMs: number, nowMs: number): void {
@@ -94,7 +103,7 @@ export class Drains {
 /** What has gone on after a wake does not stand still again sooner, in ms: two models could else take turns without serving anyone. */
 const RUN_MIN_MS = 1_000;
 
-/** Whether nothing runs on it any more. */
+/** Whether nothing runs on it any more that may not stand still. */
 export function isDrained(record: ModelRecord): boolean {
-  return record.leases.size === 0 || record.suspendedSinceMs !== null;
+  return record.leases.size === 0 || record.drainIsSpent;
 }

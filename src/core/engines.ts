@@ -29,6 +29,8 @@ export interface ModelRecord {
   pressingLeaseWeight: number;
   /** How long leases of it are held: a moving average in ms; null before the first one has ended. */
   heldAverageMs: number | null;
+  /** The time of its drain is over: what still runs on it is to stand still as soon as it is put away. */
+  drainIsSpent: boolean;
   /** Since when its requests stand still in an engine that is put to sleep around them; null: they do not. */
   suspendedSinceMs: number | null;
   /** Set while they do: they do not stand still for ever. */
@@ -228,6 +230,7 @@ function newRecord(spec: ModelSpec, island: Island, nowMs: number): ModelRecord 
     leaseWeight: 0,
     pressingLeaseWeight: 0,
     heldAverageMs: null,
+    drainIsSpent: false,
     suspendedSinceMs: null,
     suspendedTimer: null,
     lastUsedAtMs: nowMs,

@@ -81,7 +81,9 @@ function assertRecord(record: ModelRecord, { switches }: SchedulerParts): void {
   const runs = kind === "awake" || kind === "draining" || suspendedSinceMs !== null;
   assert(leases.size === 0 || runs, `${spec.id}: leases while ${kind}`);
   assert(suspendedSinceMs === null || leases.size > 0, `${spec.id}: nothing stands still there`);
-  assert(suspendedSinceMs === null || kind !== "awake", `${spec.id}: what runs stands still though it is awake`);
+  const isOpen = kind === "awake" || kind === "draining";
+  assert(suspendedSinceMs === null || !isOpen, `${spec.id}: what runs stands still though it is ${kind}`);
+  assert(!record.drainIsSpent || kind === "draining", `${spec.id}: the time of its drain is over while ${kind}`);
   const isFull = leases.size >= (spec.inFlightMax ?? Infinity);
   assert(kind !== "awake" || queue.length === 0 || isFull, `${spec.id}: somebody waits though it is awake`);
   const isWanted = queue.length > 0 || suspendedSinceMs !== null;

@@ -5,7 +5,7 @@
  * fit into it. Where a size or a need is not known, one model is awake alone. If room must be made, these go first:
  *
  * 1. models that are awake and not used: first the one that is cheapest to bring back for each second for which nobody has
- *    asked for it;
+ *    asked for it, of those that can leave now;
  * 2. the processes of sleepers for whom nobody waits, since what they leave behind adds up: lowest credit first;
  * 3. models in use, the least loaded first;
  * 4. sleepers for whom somebody waits, and at last those on which requests stand still.
@@ -202,11 +202,14 @@ function movesInOrder(target: ModelRecord, beside: readonly ModelRecord[], view:
   const closing = awake.filter((record) => view.within?.victims.includes(record.spec.id) === true);
   const open = awake.filter((record) => !closing.includes(record));
   const unused = open.filter((record) => !isUsed(record)).map((record) => ({ record, cost: lossOf(record, view) }));
+  // One whose other devices are busy could not leave now.
+  const canLeave = ({ spec }: ModelRecord): boolean => view.engines.devices.obstacleFor(spec) === null;
   const used = open.filter(isUsed).map((record) => ({ record, cost: loadOf(record) }));
   const sleepers = sleepersBeside(target, view).map((record) => ({ record, cost: record.credit }));
   return [
     ...closing,
-    ...cheapestFirst(unused),
+    ...cheapestFirst(unused.filter(({ record }) => canLeave(record))),
+    ...cheapestFirst(unused.filter(({ record }) => !canLeave(record))),
     ...cheapestFirst(sleepers.filter(({ record }) => !isUsed(record))),
     ...cheapestFirst(used),
     ...cheapestFirst(sleepers.filter(({ record }) => isUsed(record) && record.suspendedSinceMs === null)),

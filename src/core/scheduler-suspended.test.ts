@@ -87,4 +87,38 @@ describe("requests that stand still", () => {
     stage.stopped("a").release(2, "failed").release(3, "failed").release(4);
     assert.equal(stage.state("a"), "stopped");
   });
+
+  it("stand still only when their engine is put away, not while another model is drained beside it", () => {
+    const models = {
+      a: { devices: ["0"], canSuspend: true },
+      b: { devices: ["1"] },
+      wide: { devices: ["0", "1"] },
+    };
+    const stage = new SchedulerOnStage({ models, drainBudgetMs: 5000, requestTimeoutMs: 20_000 }).bringUp("a", 1);
+    stage.bringUp("b", 2).pass(1000).request("a", 3).request("b", 4).request("wide", 5).told();
+    assert.deepEqual(stage.pass(5000).told(), ["revoke 4 drain_timeout"], "whose client takes its time");
+    assert.equal(stage.model("a").suspended, 0);
+    stage.request("wide", 6).pass(14_999).request("wide", 7);
+    assert.deepEqual(stage.pass(5001).told(), ["refuse 5 queue_timeout", "refuse 6 queue_timeout"]);
+    stage.release(4, "failed");
+    assert.deepEqual(stage.told(), ["sleep a 1 kept", "sleep b 1"]);
+    assert.equal(stage.model("a").suspended, 1);
+  });
+
+  it("go on as if nothing had been when the switch is called off before their engine is put away", () => {
+    const models = { a: { devices: ["0"], canSuspend: true }, b: { devices: ["1"] }, wide: { devices: ["0", "1"] } };
+    const stage = new SchedulerOnStage({ models, drainBudgetMs: 5000 }).bringUp("a", 1).bringUp("b", 2).pass(1000);
+    stage.request("a", 3).request("b", 4).request("wide", 5).pass(5000).request("a", 6).told();
+    assert.deepEqual(stage.abandon(5).told(), ["grant 6"]);
+    assert.deepEqual(stage.release([3, 6]).pass(60_000).told(), []);
+    assert.equal(stage.state("a"), "awake");
+  });
+
+  it("end when they are not wanted back in time", () => {
+    const stage = suspendedWhileFallingAsleep().asleep("a").awake("b");
+    stage.pass(30_000).told();
+    assert.deepEqual(stage.pass(30_000).told(), ["revoke 2 drain_timeout", "revoke 3 drain_timeout"]);
+    stage.release([2, 3], "failed").release(4);
+    assert.equal(stage.state("a"), "asleep");
+  });
 });

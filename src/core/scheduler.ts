@@ -88,7 +88,7 @@ export class Scheduler {
       if (record.state.kind === "draining" && record.leases.size === 0) drains.ended(record, nowMs);
       // Those that stood still have gone: perhaps nobody wants it awake any more.
       else if (record.state.kind === "asleep" && !isWanted(record)) this.#onLeft(record, true, nowMs);
-      deciding.released(record);
+      deciding.released(record, nowMs);
       idle.rests(record, nowMs);
     }
     shutdown.finishIfDone(nowMs);

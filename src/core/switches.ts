@@ -219,7 +219,7 @@ export class Switches {
 
   /** Puts everyone away whose turn it is. True when all are. */
   #evict(change: Switch, nowMs: number): boolean {
-    const { engines, host, stopSleeper } = this.#parts;
+    const { engines, drains, host, stopSleeper } = this.#parts;
     const { devices } = engines;
     for (const sleeper of this.#members(change.stops)) {
       if (sleeper.state.kind !== "asleep" || devices.changeOn(sleeper.spec) !== null) continue;
@@ -230,7 +230,7 @@ export class Switches {
     if (this.#members(change.stops).some(({ state }) => state.kind === "asleep" || !isAway(state))) return false;
     for (const victim of this.#members(change.victims)) {
       // One that crashed during the drain is on its way out already.
-      if (victim.state.kind === "draining" && !this.#someoneChangesBeside(victim)) engines.putAway(victim, nowMs);
+      if (victim.state.kind === "draining" && !this.#someoneChangesBeside(victim)) drains.putAway(victim, nowMs);
     }
     return this.#members(change.victims).every(({ state }) => isAway(state));
   }
