@@ -8,6 +8,8 @@ import { placementFor, type Placement, type PlacementView } from "./placement.ts
 export interface Outlook {
   /** Who would have to leave. */
   readonly victims: readonly ModelId[];
+  /** Whether the process of somebody would end for it. */
+  readonly endsOthers: boolean;
   /** Why it cannot begin now, in words; null when it can. */
   readonly obstacle: string | null;
   /** False when the model could not be awake whoever left. */
@@ -40,8 +42,12 @@ export function keyOf(devices: readonly DeviceId[]): string {
 /** The outlook at this moment; `memo` is of the same moment. */
 export function outlookFor(target: ModelRecord, view: PlacementView, memo: OutlookMemo): Outlook {
   const placement = placementIn(target, view, memo);
-  if (placement.kind === "impossible") return { victims: [], obstacle: placement.because, isPossible: false };
-  return { victims: placement.victims, obstacle: obstacleTo(target, placement, view.engines, memo), isPossible: true };
+  if (placement.kind === "impossible") {
+    return { victims: [], endsOthers: false, obstacle: placement.because, isPossible: false };
+  }
+  const { victims, stops, ends } = placement;
+  const obstacle = obstacleTo(target, placement, view.engines, memo);
+  return { victims, endsOthers: stops.length + ends.length > 0, obstacle, isPossible: true };
 }
 
 /** Where the target could be awake, as `placementFor` says. */

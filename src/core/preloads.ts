@@ -87,10 +87,12 @@ export class Preloads {
     const isThere = state.kind === "awake" || (state.kind === "asleep" && spec.pinned !== true);
     if (isThere) return this.done(record);
     if (island.waiting.size > 0 || (lastFailure !== null && retryAtMs > nowMs)) return;
-    const { victims, obstacle, isPossible } = switches.outlookFor(record, nowMs);
-    // To be told only while nobody changes there.
-    if (!isPossible && this.#parts.engines.devices.obstacleFor(spec) === null) return this.done(record);
-    if (obstacle !== null || !victims.every((id) => this.#isQuiet(id, nowMs))) return;
+    const { victims, endsOthers, obstacle, isPossible } = switches.outlookFor(record, nowMs);
+    // There is no room for it, or for one who sleeps there: nobody would gain if they took turns to be started. That can be told
+    // only while nobody changes there.
+    const isVain = !isPossible || (endsOthers && spec.pinned !== true);
+    if (isVain && this.#parts.engines.devices.obstacleFor(spec) === null) return this.done(record);
+    if (isVain || obstacle !== null || !victims.every((id) => this.#isQuiet(id, nowMs))) return;
     const because = "it is to be there before its first request";
     switches.begin(record, { cause: "preload", because, compared: [] }, nowMs);
   }
