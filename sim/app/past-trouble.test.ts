@@ -47,3 +47,22 @@ test("a client of HTTP/1.0 that does not read sees that its answer was cut off",
   const { broken } = await simulateApp({ ...scenario, clients: [{ ...first, ...slow }], faults });
   assert.equal(broken, null);
 });
+
+for (const waitsMs of [0, 20_000]) {
+  const what = waitsMs === 0 ? "a piece of its answer" : "heartbeats";
+  test(`a client of HTTP/1.0 that has got ${what} sees that llmux was killed`, async () => {
+    const scenario = quiet();
+    const [first] = scenario.clients;
+    const [model] = scenario.models;
+    assert.ok(model !== undefined);
+    const faults = [{ kind: "stall", client: 1, piece: 1, forMs: null }] as const;
+    const { broken } = await simulateApp({
+      ...scenario,
+      models: [{ ...model, startMs: waitsMs + 5_000 }],
+      clients: [{ ...first, isHttp10: true }],
+      faults,
+      end: { kind: "kill", atMs: 20_000 },
+    });
+    assert.equal(broken, null);
+  });
+}

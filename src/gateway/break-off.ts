@@ -30,7 +30,7 @@ export function breakOff(answer: BrokenAnswer, clock: Clock): void {
  * A client that was told the length, or reads chunks, sees that the end is missing. Any other one takes the end of the
  * connection for the end of the answer, unless the connection is reset.
  */
-function destroyAbruptly({ response, hasLength }: BrokenAnswer): void {
+export function destroyAbruptly({ response, hasLength }: Omit<BrokenAnswer, "lastWords">): void {
   if (hasLength || response.chunkedEncoding || response.socket === null) response.destroy();
   // TLS has a word for the end, which is not said here: its absence is the cut.
   else if (response.socket instanceof TLSSocket) response.socket.destroy();

@@ -10,7 +10,7 @@ import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
 import { BodyIntake, type BodyOwner, type RequestBody } from "./body.ts";
 import type { BodyAsk } from "./body-ask.ts";
-import { breakOff, destroyInTurn } from "./break-off.ts";
+import { breakOff, destroyAbruptly, destroyInTurn } from "./break-off.ts";
 import type { Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
 import { errorEvent, errorEventOf, LINE_FEED, STREAM_HEADERS } from "./event-stream.ts";
@@ -112,6 +112,12 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   /** The connection is not to be used again after this answer, if it is not too late to say so. */
   closeAfterwards(): void {
     if (!this.#response.headersSent) this.#response.setHeader("connection", "close");
+  }
+
+  /** The program ends now. No client is to take that for the end of an answer that has begun. */
+  destroy(): void {
+    const response = this.#response;
+    if (response.headersSent && !response.writableFinished) destroyAbruptly({ response, hasLength: this.#hasLength });
   }
 
   // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -388,11 +394,14 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   }
 
   #cut(result: Result, lastWords: string | null): void {
-    const attempt = this.#attempt;
     this.#result = result;
     this.#release(result.outcome === "served" ? "served" : "failed");
-    const hasLength = !this.#isOpened && (attempt === null || attempt.hasLength);
-    breakOff({ response: this.#response, hasLength, lastWords }, this.#house.clock);
+    breakOff({ response: this.#response, hasLength: this.#hasLength, lastWords }, this.#house.clock);
+  }
+
+  /** Whether the client has been told the length of what it gets. */
+  get #hasLength(): boolean {
+    return !this.#isOpened && (this.#attempt === null || this.#attempt.hasLength);
   }
 
   #onClosed(): void {

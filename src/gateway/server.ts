@@ -223,6 +223,7 @@ class HttpGateway implements Gateway {
 
   destroy(): void {
     void this.stopAccepting();
+    for (const each of this.#open) if (each instanceof Exchange) each.destroy();
     this.#server.closeAllConnections();
     // They are the server's no more.
     for (const session of this.#sessions) session.destroy();
