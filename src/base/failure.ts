@@ -48,6 +48,8 @@ export interface Failure {
   readonly code: FailureCode;
   readonly message: string;
   readonly retryAfterMs?: number;
+  /** What was free on the fullest GPU when there was too little, in bytes, where that is known. */
+  readonly freeBytes?: number;
   /** The engine's last output lines, oldest first, where they help to understand the failure. */
   readonly lastOutput?: readonly string[];
 }

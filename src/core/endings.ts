@@ -82,7 +82,7 @@ export class Endings {
   /** Too little memory was free for a wake or a start: one more must go, and it is tried again. False if that is not possible. */
   #retryWithMore(record: ModelRecord, reason: Failure, nowMs: number): boolean {
     const { engines, switches } = this.#parts;
-    const extra = switches.oneMoreFor(record, nowMs);
+    const extra = switches.oneMoreFor(record, reason.freeBytes ?? null, nowMs);
     if (extra === null) return false;
     const { id: model } = record.spec;
     engines.journal({ kind: "wake retried", model, evicting: extra.spec.id, failure: reason }, nowMs);

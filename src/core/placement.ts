@@ -92,15 +92,38 @@ export function placementFor(target: ModelRecord, view: PlacementView): Placemen
   };
 }
 
-/** Who could be given up for `target` after a wake of it has run out of memory: of those who can go the cheapest. */
+/**
+ * Who could be given up for `target` after a wake of it has run out of memory: of those who can go the cheapest with whom it would
+ * have enough, going by what was free then (null: not known); where nobody has so much, the one who has most.
+ */
 export function oneMoreFor(
   target: ModelRecord,
   view: PlacementView,
+  freeBytes: number | null,
   canGo: (record: ModelRecord) => boolean,
 ): ModelRecord | null {
   const { devices } = view.engines;
   const beside = [...devices.residentsBeside(target.spec)].map((id) => view.engines.get(id));
-  return movesInOrder(target, beside, { ...view, everywhere: true }).find(canGo) ?? null;
+  const able = movesInOrder(target, beside, { ...view, everywhere: true }).filter(canGo);
+  const missingBytes = missingFor(target, freeBytes);
+  const [first = null] = able;
+  const enough = able.find((record) => surelyFreedBytes(record) >= missingBytes);
+  if (enough !== undefined) return enough;
+  return able.reduce((most, record) => {
+    return most !== null && surelyFreedBytes(record) > surelyFreedBytes(most) ? record : most;
+  }, first);
+}
+
+/** What comes free when it goes, where what a sleeper leaves behind counts only if it has been measured. */
+function surelyFreedBytes(record: ModelRecord): number {
+  return record.state.kind === "asleep" && !record.memory.residueIsMeasured ? 0 : freedBytes(record);
+}
+
+/** How much `target` lacked, in bytes; 0 where that is not known. */
+function missingFor({ state, memory }: ModelRecord, freeBytes: number | null): number {
+  if (memory.needBytes === null || freeBytes === null) return 0;
+  const ownBytes = state.kind === "waking" && memory.residueIsMeasured ? memory.residueBytes : 0;
+  return memory.needBytes - ownBytes - freeBytes;
 }
 
 /** The memory of the target's devices while it is being made room for. */

@@ -54,6 +54,24 @@ describe("a wake that finds too little memory", () => {
     assert.deepEqual(stage.asleep("c").awake("a").told(), ["wake a 1", "grant 6"]);
   });
 
+  it("makes the cheapest one leave who frees what was missing, or the one who frees most", () => {
+    const small = { needBytes: 5 * GIB };
+    const big = { needBytes: 30 * GIB };
+    const leaves = (freeGib: number): readonly string[] => {
+      const models = { a: { needBytes: 20 * GIB, beginsAsleepAt: 1 as const }, small, big };
+      const stage = new SchedulerOnStage({ models, devices: [{ id: "0", memoryBytes: 80 * GIB }] });
+      stage.bringUp("small", 1).pass(1000).bringUp("big", 2).pass(1000).request("big", 3).request("a", 4).told();
+      return stage
+        .wakeFailed("a", "out_of_memory", freeGib * GIB)
+        .release(3)
+        .told();
+    };
+    // Nobody uses the small one; it leaves 2 GiB behind, as far as is known, and so frees 3.
+    assert.deepEqual(leaves(18), ["sleep small 1"]);
+    assert.deepEqual(leaves(16), ["sleep big 1"]);
+    assert.deepEqual(leaves(-20), ["sleep big 1"]);
+  });
+
   it("ends a sleeper's process, if nobody else is there", () => {
     const models = { a: { beginsAsleepAt: 1 as const }, s: { beginsAsleepAt: 1 as const } };
     const stage = new SchedulerOnStage({ models }).request("a", 1).wakeFailed("a", "out_of_memory");

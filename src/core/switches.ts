@@ -151,14 +151,14 @@ export class Switches {
   }
 
   /** Who could make room for a wake that has found too little memory; null when nobody can, or one has already. */
-  oneMoreFor(target: ModelRecord, nowMs: number): ModelRecord | null {
+  oneMoreFor(target: ModelRecord, freeBytes: number | null, nowMs: number): ModelRecord | null {
     const change = target.switch;
     // For a preload nobody has to go, and for nobody neither.
     if (change === null || change.extra !== null || !isWanted(target)) return null;
     const { devices } = this.#parts.engines;
     // One that has left for it may go further: what it has left behind may be what is in the way. Nobody's answer breaks off
     // for it: those who have not begun can come again.
-    return oneMoreFor(target, { ...this.#view(nowMs), within: change }, (record) => {
+    return oneMoreFor(target, { ...this.#view(nowMs), within: change }, freeBytes, (record) => {
       const { spec, state, switch: own, suspendedSinceMs } = record;
       if ((own !== null && own !== change) || suspendedSinceMs !== null) return false;
       const isFree = devices.of(spec).every(({ switch: owner }) => owner === null || owner === change);

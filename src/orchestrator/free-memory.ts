@@ -16,7 +16,8 @@ export async function withFreeMemory(
     ({ index, totalBytes, usedBytes }) =>
       `${gibibytes(totalBytes - usedBytes)} of ${gibibytes(totalBytes)} GiB on GPU ${index}`,
   );
-  return { ...reason, message: `${reason.message}; free: ${free.join(", ")}` };
+  const freeBytes = Math.min(...seen.map(({ totalBytes, usedBytes }) => totalBytes - usedBytes));
+  return { ...reason, message: `${reason.message}; free: ${free.join(", ")}`, freeBytes };
 }
 
 function gibibytes(bytes: number): string {

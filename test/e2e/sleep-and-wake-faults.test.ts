@@ -79,8 +79,8 @@ interface WakeFault {
 
 const WAKE_FAULTS: readonly WakeFault[] = [
   {
-    what: "finds no memory",
-    faults: { "wake-oom": { times: 1 } },
+    what: "finds no memory, not even when another one has made room,",
+    faults: { "wake-oom": { times: 2 } },
     level: 1,
     reason: /answered 500: .*out of memory/,
     code: "out_of_memory",

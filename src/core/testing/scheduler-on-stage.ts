@@ -77,8 +77,10 @@ export class SchedulerOnStage {
     return this.#event(() => this.scheduler.onAwake(model, this.nowMs));
   }
 
-  wakeFailed(model: ModelId, code: "wake_failed" | "out_of_memory" = "wake_failed"): this {
-    return this.#event(() => this.scheduler.onWakeFailed(model, failure(code, "out of memory"), this.nowMs));
+  /** `freeBytes`: what the GPU is said to have had free. */
+  wakeFailed(model: ModelId, code: "wake_failed" | "out_of_memory" = "wake_failed", freeBytes?: number): this {
+    const reason = failure(code, "out of memory", freeBytes === undefined ? {} : { freeBytes });
+    return this.#event(() => this.scheduler.onWakeFailed(model, reason, this.nowMs));
   }
 
   asleep(model: ModelId): this {
