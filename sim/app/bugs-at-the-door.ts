@@ -104,13 +104,15 @@ export const BUGS_AT_THE_DOOR: Readonly<Record<string, () => AppBug>> = {
       toClient: (text, { isReading }) => (isReading ? text : text.replaceAll(BEATS, (beat) => beat.repeat(2_000))),
     })),
     noticedBy: ["unread heartbeats do not pile up"],
+    firstSeed: 5,
   }),
   "lets everybody in": () => ({
     mutation: tampering(() => ({
       toServer: (text) =>
         text.includes(KEY_PREFIX) ? text : text.replace("\r\n\r\n", `\r\nx-api-key: ${secretOf("all")}\r\n\r\n`),
     })),
-    noticedBy: ["a key opens what it is for, and no more", "every end is a proper one"],
+    noticedBy: ["a key opens what it is for, and no more"],
+    firstSeed: 14,
   }),
   "does not look at what a key may": () => ({
     mutation: tampering(() => ({
