@@ -19,6 +19,7 @@ import { simulationSpeed } from "./simulation-speed.ts";
 import { start } from "./start.ts";
 import { starvation } from "./starvation.ts";
 import { switchOverhead } from "./switch-overhead.ts";
+import { vllmServe } from "./vllm-serve.ts";
 
 const RESULTS = fileURLToPath(new URL("./results/", import.meta.url));
 
@@ -41,6 +42,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   "simulated-day": { run: simulatedDay, needs: ["servegen"] },
   scheduler: { run: schedulerSpeed },
   replay: { run: replay, needs: ["trace"] },
+  "vllm-serve": { run: vllmServe },
 };
 
 async function main(args: readonly string[]): Promise<number> {

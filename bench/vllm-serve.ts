@@ -1,0 +1,170 @@
+/**
+ * What llmux adds to a real vLLM: vLLM's own load generator, `vllm bench serve`, against one and the same engine, by way of llmux
+ * and past it, in turns within one run. The engine is a vLLM on the CPU with a tiny model, so that there is little to hide behind.
+ */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import OpenAI from "openai";
+import { createKey, hashOfKey } from "../src/base/api-key.ts";
+import { until } from "../test/support/until.ts";
+import { BenchGround, freePorts } from "./bench-ground.ts";
+import { medianOf } from "./distribution.ts";
+import { answersAt, llmuxCommand } from "./gateways.ts";
+import type { Report } from "./report.ts";
+
+const CACHE = fileURLToPath(new URL("../.cache/", import.meta.url));
+const VLLM = process.env["LLMUX_VLLM_COMMAND"] ?? join(CACHE, "vllm-venv/bin/vllm");
+const MODEL = "tiny-a";
+const MODEL_PATH = join(process.env["LLMUX_VLLM_MODELS"] ?? join(CACHE, "vllm-models"), MODEL);
+
+/** Both sides in turn, so many times; who begins changes. */
+const ROUNDS = 3;
+
+/** Small ones: vLLM on two cores is soon busy, and what it then measures is itself. */
+const LOADS = [
+  { name: "one at a time", concurrency: 1, requests: 60 },
+  { name: "eight at once", concurrency: 8, requests: 160 },
+] as const;
+const INPUT_TOKENS = 64;
+const OUTPUT_TOKENS = 32;
+
+/** A start of vLLM, and one run of the load generator, on a busy machine. */
+const LIMIT_MS = 300_000;
+
+const KEY = createKey();
+
+/** What the load generator has found, as it names it. */
+interface Found {
+  readonly completed: number;
+  readonly median_ttft_ms: number;
+  readonly p99_ttft_ms: number;
+  readonly median_tpot_ms: number;
+  readonly request_throughput: number;
+  readonly output_throughput: number;
+}
+
+const FIGURES = [
+  "median_ttft_ms",
+  "p99_ttft_ms",
+  "median_tpot_ms",
+  "request_throughput",
+  "output_throughput",
+] as const satisfies readonly (keyof Found)[];
+
+/** Runs it; without vLLM it is left out. */
+export async function vllmServe(): Promise<Report> {
+  if (!existsSync(VLLM) || !existsSync(MODEL_PATH)) {
+    return { tables: [], checks: [], notes: ["There is no vLLM: npm run test:vllm puts it into .cache."] };
+  }
+  await using ground = new BenchGround(null);
+  const [port = 0, enginePort = 0] = await freePorts(2);
+  const config = ground.write("llmux.json", JSON.stringify(configOf(ground, port, enginePort)));
+  const llmux = ground.start("llmux", llmuxCommand(config));
+  await until("llmux answers", () => answersAt(`http://127.0.0.1:${port}`));
+  const client = new OpenAI({ baseURL: `http://127.0.0.1:${port}/v1`, apiKey: KEY, maxRetries: 0, timeout: LIMIT_MS });
+  await client.chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "hi" }], max_tokens: 4 });
+
+  const sides = [
+    { name: "past llmux", port: enginePort },
+    { name: "through llmux", port },
+  ] as const;
+  const rows: (readonly (string | number)[])[] = [];
+  for (const load of LOADS) {
+    const found = new Map(sides.map(({ name }) => [name, [] as Found[]]));
+    for (let round = 0; round < ROUNDS; round += 1) {
+      for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+        found.get(side.name)?.push(await generate(ground, side.port, load, round));
+      }
+    }
+    for (const [name, all] of found) rows.push([load.name, name, ...FIGURES.map((figure) => medianIn(all, figure))]);
+    const [direct = [], through = []] = found.values();
+    const differences = FIGURES.map((figure) => medianIn(through, figure) - medianIn(direct, figure));
+    rows.push([load.name, "difference", ...differences]);
+    const spreads = FIGURES.map((figure) => {
+      const values = direct.map((one) => one[figure]);
+      return Math.max(...values) - Math.min(...values);
+    });
+    rows.push([load.name, "spread of the rounds past llmux", ...spreads]);
+  }
+  await llmux.end();
+  const columns = ["load", "", "TTFT median ms", "p99 ms", "per token median ms", "requests/s", "tokens/s"];
+  const title = `vllm bench serve: ${INPUT_TOKENS} tokens in, ${OUTPUT_TOKENS} out, streamed; medians of ${ROUNDS} rounds`;
+  return {
+    tables: [{ title, columns, rows }],
+    checks: [],
+    notes: ["The load generator, vLLM and llmux share the cores: what llmux needs of them, vLLM does not have."],
+  };
+}
+
+function medianIn(all: readonly Found[], figure: (typeof FIGURES)[number]): number {
+  return medianOf(all.map((one) => one[figure]));
+}
+
+function configOf(ground: BenchGround, port: number, enginePort: number): object {
+  const model = {
+    model_path: MODEL_PATH,
+    port: enginePort,
+    // vLLM refuses the flag on a CPU.
+    sleep_mode_flag: false,
+    extra_args: ["--enforce-eager", "--max-model-len", "1024", "--disable-uvicorn-access-log"],
+    env: { VLLM_CPU_KVCACHE_SPACE: "1", HF_HUB_OFFLINE: "1", VLLM_NO_USAGE_STATS: "1", DO_NOT_TRACK: "1" },
+    startup_timeout_secs: LIMIT_MS / 1_000,
+  };
+  return {
+    host: "127.0.0.1",
+    port,
+    metrics_port: 0,
+    vllm_command: VLLM,
+    nvidia_smi_command: "false",
+    state_dir: join(ground.folder, "state"),
+    api_keys: [{ name: "bench", hash: hashOfKey(KEY) }],
+    policy: { request_timeout_secs: LIMIT_MS / 1_000 },
+    models: { [MODEL]: model },
+  };
+}
+
+/** One run of the load generator; the same prompts on both sides of a round. */
+async function generate(
+  ground: BenchGround,
+  port: number,
+  { concurrency, requests }: (typeof LOADS)[number],
+  round: number,
+): Promise<Found> {
+  const name = `load-${port}-${concurrency}-${round}`;
+  const flags = {
+    backend: "openai-chat",
+    endpoint: "/v1/chat/completions",
+    "base-url": `http://127.0.0.1:${port}`,
+    model: MODEL,
+    tokenizer: MODEL_PATH,
+    "dataset-name": "random",
+    "random-input-len": INPUT_TOKENS,
+    "random-output-len": OUTPUT_TOKENS,
+    "num-prompts": requests,
+    "num-warmups": concurrency,
+    "max-concurrency": concurrency,
+    seed: round,
+    "result-dir": ground.folder,
+    "result-filename": `${name}.json`,
+  };
+  const variables = ["HF_HUB_OFFLINE=1", "VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", `OPENAI_API_KEY=${KEY}`];
+  const run = ground.start(name, [
+    "env",
+    ...variables,
+    VLLM,
+    "bench",
+    "serve",
+    "--ignore-eos",
+    "--disable-tqdm",
+    "--save-result",
+    ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]),
+  ]);
+  await until("the load generator has ended", () => run.hasEnded(), LIMIT_MS);
+  const file = join(ground.folder, `${name}.json`);
+  assert.ok(existsSync(file), run.output().slice(-4_000));
+  const found = JSON.parse(readFileSync(file, "utf8")) as Found;
+  assert.equal(found.completed, requests, run.output().slice(-4_000));
+  return found;
+}
