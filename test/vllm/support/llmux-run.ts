@@ -34,18 +34,25 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** What a configuration says. */
+export interface ConfigWish {
+  readonly port: number;
+  readonly levels: Readonly<Record<"tiny-a" | "tiny-b", 1 | 2 | 3>>;
+  /** Further arguments of their engines. */
+  readonly args?: Readonly<Record<"tiny-a" | "tiny-b", readonly string[]>>;
+  /** Further keys. */
+  readonly top?: Readonly<Record<string, unknown>>;
+}
+
 /** Writes a configuration of both models, sharing one GPU, and returns its path. */
-export function writeConfig(
-  { folder }: TestGround,
-  { port, levels }: { readonly port: number; readonly levels: Readonly<Record<"tiny-a" | "tiny-b", 1 | 2 | 3>> },
-): string {
+export function writeConfig({ folder }: TestGround, { port, levels, args, top }: ConfigWish): string {
   const model = (name: "tiny-a" | "tiny-b"): object => ({
     model_path: join(MODELS, name),
     gpus: [0],
     sleep_level: levels[name],
     // vLLM refuses the flag on a CPU; without it the sleep routes work all the same, and free nothing.
     sleep_mode_flag: false,
-    extra_args: ["--enforce-eager", "--max-model-len", 16_384],
+    extra_args: ["--enforce-eager", "--max-model-len", "16384", ...(args?.[name] ?? [])],
     env: { VLLM_CPU_KVCACHE_SPACE: 1, HF_HUB_OFFLINE: 1, VLLM_NO_USAGE_STATS: 1, DO_NOT_TRACK: 1 },
     startup_timeout_secs: 300,
   });
@@ -57,6 +64,7 @@ export function writeConfig(
     state_dir: join(folder, "state"),
     policy: { policy_type: "fifo", request_timeout_secs: 300, min_active_secs: 0 },
     models: { "tiny-a": model("tiny-a"), "tiny-b": model("tiny-b") },
+    ...top,
   };
   const path = join(folder, "llmux.json");
   writeFileSync(path, JSON.stringify(config, null, 2));

@@ -27,6 +27,11 @@ export class Story {
     return last;
   }
 
+  /** Whether a part has failed. */
+  get isBroken(): boolean {
+    return this.#isBroken;
+  }
+
   /** The next part; the reporter tells how long it took. */
   part(name: string, body: () => Promise<void>): void {
     test(name, async (context) => {
