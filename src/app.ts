@@ -4,6 +4,7 @@ import { describeError } from "./base/failure.ts";
 import { controlSocketPath, switchCostFile } from "./base/state-files.ts";
 import type { TlsIdentity } from "./base/tls-identity.ts";
 import type { Config } from "./config/config.ts";
+import { isGpuless } from "./config/placement-plan.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { takeExplanation, type ExplanationDocument, type ExplanationQuery } from "./control/explanation.ts";
 import { logAccess, logJournal } from "./control/journal-log.ts";
@@ -255,7 +256,11 @@ export function orchestratorOptions(
   return {
     engines: enginesOn(machine, config),
     stateDir: config.stateDir,
-    program: platform.resolveCommand(config.vllmCommand),
+    programs: {
+      vllm: platform.resolveCommand(config.vllmCommand),
+      sglang: config.sglangCommand,
+      "llama-server": config.llamaServerCommand,
+    },
     environment: platform.environment,
     limits: config.engineTimeouts,
     clock: platform.clock,
@@ -272,7 +277,8 @@ export function orchestratorOptions(
 function enginesOn({ plan }: Machine, { models }: Config): OrchestratorOptions["engines"] {
   const isKnown = plan.devices.some(({ memoryBytes }) => memoryBytes !== null);
   if (!isKnown) return models;
-  const devices = new Map(plan.placements.map((placement) => [placement.model, placement.devices.map(Number)]));
+  const onGpus = plan.placements.filter(({ devices }) => !devices.some(isGpuless));
+  const devices = new Map(onGpus.map((placement) => [placement.model, placement.devices.map(Number)]));
   return models.map((model) => ({ ...model, gpus: devices.get(model.name) ?? model.gpus }));
 }
 

@@ -1,7 +1,7 @@
 /** What a configuration comes to before anything runs: where its models will be, and how long anybody waits at most. */
 import { formatByteSize } from "../config/byte-size.ts";
 import type { Config, ModelConfig } from "../config/config.ts";
-import { crowdedDevices, type PlacementPlan } from "../config/placement-plan.ts";
+import { crowdedDevices, isGpuless, type PlacementPlan } from "../config/placement-plan.ts";
 import { duration } from "../control/duration-text.ts";
 import { waitPromise } from "../control/wait-promise.ts";
 import type { Effects } from "../core/effects.ts";
@@ -49,7 +49,8 @@ const NOTHING: Effects = {
 export function gpuTexts({ gpus }: Config, plan: PlacementPlan): readonly string[] {
   if (gpus === null) return ["GPUs and their memory are looked up when it starts (gpus)"];
   const crowded = crowdedDevices(plan);
-  return plan.devices.map(({ id, memoryBytes }) => {
+  const onGpus = plan.devices.filter(({ id }) => !isGpuless(id));
+  return onGpus.map(({ id, memoryBytes }) => {
     const there = plan.placements.filter(({ devices }) => devices.includes(id)).map(({ model }) => model);
     const size = memoryBytes === null ? "" : ` (${formatByteSize(memoryBytes)})`;
     const turns = crowded.has(id) ? "; they take turns" : there.length > 1 ? "; all awake at once" : "";
@@ -59,7 +60,7 @@ export function gpuTexts({ gpus }: Config, plan: PlacementPlan): readonly string
 
 /** The GPUs of a model: those that it names, or those that are chosen for it, where that can be told already. */
 export function gpuCell(model: ModelConfig, { gpus }: Config, plan: PlacementPlan): string {
-  if (model.gpus !== null) return model.gpus.join(",");
+  if (model.gpus !== null) return model.gpus.length === 0 ? "none" : model.gpus.join(",");
   if (gpus === null) return "auto";
   const devices = plan.placements.find((placement) => placement.model === model.name)?.devices ?? [];
   return `${devices.join(",")} (auto)`;

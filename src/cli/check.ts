@@ -65,10 +65,16 @@ function asksFor({ apiKeys, adminKeyHash, metricsPort }: Config): string {
   return `asks ${clients}${adminKeyHash === null || metricsPort === 0 ? "" : ", operators for theirs"}`;
 }
 
+/** What is loaded, or who is asked. */
+function whatItRuns({ modelPath, engine }: ModelConfig): string {
+  if (engine.kind === "external") return engine.url;
+  return modelPath === "" && engine.kind === "command" ? (engine.start[0] ?? "") : modelPath;
+}
+
 function row(model: ModelConfig, config: Config, plan: PlacementPlan): readonly string[] {
   return [
     model.name,
-    model.modelPath,
+    whatItRuns(model),
     gpuCell(model, config, plan),
     needCell(model, plan),
     model.sleepLevel === 3 ? "3 (stop)" : String(model.sleepLevel),

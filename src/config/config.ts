@@ -1,5 +1,6 @@
 /** The configuration as the program sees it: camelCase, durations in ms, every default filled in and every path made absolute. */
 
+import type { EngineSettings } from "../base/engine-settings.ts";
 import type { DeviceId, Priority } from "../core/model.ts";
 import type { SecurityConfig } from "./security-config.ts";
 import type { SleepLevel } from "../core/sleep-level.ts";
@@ -18,6 +19,10 @@ export interface Config extends SecurityConfig {
   readonly metricsPort: number;
   /** The engine's program, then its leading arguments; never empty. */
   readonly vllmCommand: readonly string[];
+  /** The same of SGLang. */
+  readonly sglangCommand: readonly string[];
+  /** The same of llama-server. */
+  readonly llamaServerCommand: readonly string[];
   /** The program that reads GPU memory, then its leading arguments; never empty. */
   readonly nvidiaSmiCommand: readonly string[];
   /** Absolute path of the folder for engine logs and the record of what runs. */
@@ -107,13 +112,14 @@ export interface EngineTimeouts {
 export interface ModelConfig {
   /** The public name: what clients write in `model`. */
   readonly name: string;
-  /** What the engine loads: a Hugging Face id or a path. */
+  /** What the engine loads: a Hugging Face id or a path; empty where the engine knows by itself. */
   readonly modelPath: string;
+  readonly engine: EngineSettings;
   /** Further public names. */
   readonly aliases: readonly string[];
   /** The engine's loopback port; null = a free one is chosen at each start. */
   readonly port: number | null;
-  /** Ids of the GPUs it runs on, in the order of the file; null = chosen when the GPUs are known (`planPlacement`). */
+  /** Ids of the GPUs it runs on, in the order of the file; null = chosen when the GPUs are known (`planPlacement`); empty = none. */
   readonly gpus: readonly number[] | null;
   readonly sleepLevel: SleepLevel;
   /** Whether the engine is started with `--enable-sleep-mode`. */

@@ -34,6 +34,15 @@ export interface DraftModel {
   readonly extraArgs: readonly (string | undefined)[];
   readonly gpus: readonly unknown[];
   readonly env: Readonly<Record<string, unknown>>;
+  /** As it stands in the file. */
+  readonly engine: unknown;
+  readonly hasModelPath: boolean;
+  /** Whether it says that it runs on none, with an empty list. */
+  readonly hasNoGpus: boolean;
+  readonly sleepLevel: number | undefined;
+  readonly suspend: boolean | undefined;
+  readonly sleepModeFlag: boolean | undefined;
+  readonly gpuMemory: string | undefined;
 }
 
 /** Reads what can be read of a plain value. */
@@ -70,6 +79,13 @@ function draftModelOf(name: string, value: unknown): DraftModel {
     extraArgs: listOf(model["extra_args"]).map(textOf),
     gpus: listOf(model["gpus"]),
     env: mappingOf(model["env"]) ?? {},
+    engine: model["engine"] ?? "vllm",
+    hasModelPath: mappingOf(value) === undefined || (model["model_path"] ?? null) !== null,
+    hasNoGpus: Array.isArray(model["gpus"]) && model["gpus"].length === 0,
+    sleepLevel: numberOf(model["sleep_level"]),
+    suspend: booleanOf(model["suspend"]),
+    sleepModeFlag: booleanOf(model["sleep_mode_flag"]),
+    gpuMemory: textOf(model["gpu_memory"]),
   };
 }
 
@@ -79,6 +95,10 @@ function listOf(value: unknown): readonly unknown[] {
 
 function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
+}
+
+function booleanOf(value: unknown): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
 }
 
 function numberOf(value: unknown): number | undefined {

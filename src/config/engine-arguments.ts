@@ -2,6 +2,7 @@
 
 import type { Draft, DraftModel } from "./draft.ts";
 import type { Finding } from "./finding.ts";
+import { kindOf } from "./engine-choice-findings.ts";
 import { flagOf } from "./engine-flags.ts";
 
 /** Arguments by which an engine would listen elsewhere than llmux looks for it. */
@@ -17,7 +18,10 @@ export function engineFindings(draft: Draft): Finding[] {
   return (draft.models ?? []).flatMap((model) => checks.flatMap((check) => check(model)));
 }
 
-function listeningFindings({ path, extraArgs }: DraftModel): Finding[] {
+function listeningFindings(model: DraftModel): Finding[] {
+  const { path, extraArgs } = model;
+  // Only of a container's own program are these another's affair.
+  if (kindOf(model) === "command") return [];
   return extraArgs.flatMap((argument, index) => {
     const flag = flagOf(argument ?? "");
     const reason = listeningFlags.get(flag ?? "");
@@ -38,7 +42,9 @@ function joinedFindings({ path, extraArgs }: DraftModel): Finding[] {
 }
 
 /** An engine refuses names that it was not told to serve, and llmux passes requests on as they are. */
-function servedNameFindings({ name, path, aliases, extraArgs }: DraftModel): Finding[] {
+function servedNameFindings(model: DraftModel): Finding[] {
+  if (kindOf(model) !== "vllm") return [];
+  const { name, path, aliases, extraArgs } = model;
   const index = extraArgs.findLastIndex((argument) => flagOf(argument ?? "") === "--served-model-name");
   if (index === -1) return [];
   const served = servedNames(extraArgs, index);

@@ -1,10 +1,16 @@
 /** What the flags in `extra_args` say, read as vLLM reads them: `--a-b=1`, `--a-b 1`, `--a_b 1`; of several the last one counts. */
 
-/** vLLM's short forms of the flags that are read here. */
+import type { EngineKind } from "../base/engine-settings.ts";
+
+/** Short forms of the flags that are read here; what two engines call the same means the same. */
 const longForms: ReadonlyMap<string, string> = new Map([
+  ["-np", "--parallel"],
   ["-tp", "--tensor-parallel-size"],
   ["-pp", "--pipeline-parallel-size"],
   ["-dp", "--data-parallel-size"],
+  ["--tp", "--tp-size"],
+  ["--pp", "--pp-size"],
+  ["--dp", "--dp-size"],
   ["-dpl", "--data-parallel-size-local"],
 ]);
 
@@ -15,12 +21,35 @@ const parallelSizeMax = 1024;
 export function flagOf(argument: string): string | undefined {
   const written = /^--?[^=]+/.exec(argument)?.[0];
   if (written === undefined) return undefined;
-  return written.startsWith("--") ? written.replaceAll("_", "-") : longForms.get(written);
+  return longForms.get(written) ?? (written.startsWith("--") ? written.replaceAll("_", "-") : undefined);
 }
 
 /** How many requests the engine runs at once; null if nothing sensible is said. */
 export function maxNumSeqsIn(extraArgs: readonly string[]): number | null {
   return countIn(extraArgs, "--max-num-seqs", 9_999_999);
+}
+
+/** The same of any engine, as its flags say; null where they do not, and nothing is known of what it does then. */
+export function requestsAtOnceIn(kind: EngineKind, extraArgs: readonly string[]): number | null {
+  if (kind === "sglang") return countIn(extraArgs, "--max-running-requests", 9_999_999);
+  if (kind !== "llama-server") return maxNumSeqsIn(extraArgs);
+  return countIn(extraArgs, "--parallel", 9_999_999) ?? LLAMA_SERVER_SLOTS;
+}
+
+/** What llama-server runs at once unless it is told otherwise (seen with build 11434). */
+const LLAMA_SERVER_SLOTS = 4;
+
+/** How many GPUs an engine takes at once; null for one that uses whichever it is shown. */
+export function gpusAtOnceIn(kind: EngineKind, extraArgs: readonly string[]): number | null {
+  if (kind === "vllm") return parallelSizeIn(extraArgs);
+  if (kind !== "sglang") return null;
+  const size = (flag: string): number => countIn(extraArgs, flag, parallelSizeMax) ?? 1;
+  const tensor = countIn(extraArgs, "--tp-size", parallelSizeMax) ?? size("--tensor-parallel-size");
+  const pipeline = countIn(extraArgs, "--pp-size", parallelSizeMax) ?? size("--pipeline-parallel-size");
+  const replicas = countIn(extraArgs, "--dp-size", parallelSizeMax) ?? size("--data-parallel-size");
+  // With attention spread over them the replicas share the GPUs.
+  const spreads = extraArgs.some((argument) => flagOf(argument) === "--enable-dp-attention");
+  return tensor * pipeline * (spreads ? 1 : replicas);
 }
 
 /** The share of each GPU that the engine is told to take, above 0 up to 1; null if nothing sensible is said. */

@@ -1,6 +1,7 @@
 /** `${NAME}` in the texts of a configuration: replaced by environment variables. `$${` stands for a literal `${`. */
 
 import { type Document, isPair, isScalar, isSeq, type Node, type Pair, parse, type Scalar, visit } from "yaml";
+import { PLACEHOLDERS } from "../base/engine-settings.ts";
 import { type KeyPath, keyText, nodeAt, pathText, problemAtOffset, type SourceDocument, startOf } from "./document.ts";
 import type { Problem } from "./problem.ts";
 
@@ -17,13 +18,16 @@ export function putInVariables(source: SourceDocument, env: Environment): Proble
     Scalar(position, scalar, ancestors) {
       if (position === "key" || typeof scalar.value !== "string" || !scalar.value.includes("${")) return;
       const written = scalar.value;
+      const path = written.includes("${") ? pathOf(scalar, ancestors) : [];
+      // In the orders of an engine these stand for what is known only when it is started.
+      const kept = path[0] === "models" && path[2] === "engine" ? PLACEHOLDERS : NONE;
       const report = (reference: string, message: string): void => {
         source.unresolved.add(scalar);
-        const name = pathText(pathOf(scalar, ancestors));
+        const name = pathText(path);
         problems.push(problemAtOffset(source, offsetIn(source, scalar, reference), name, `${name}: ${message}`));
       };
-      scalar.value = replaced(written, env, report);
-      source.written.set(scalar, written);
+      scalar.value = replaced(written, env, kept, report);
+      if (scalar.value !== written) source.written.set(scalar, written);
     },
   });
   return problems;
@@ -43,9 +47,17 @@ export function convertLoneVariable(source: SourceDocument, path: KeyPath): bool
   return true;
 }
 
-function replaced(text: string, env: Environment, report: (reference: string, message: string) => void): string {
+const NONE: ReadonlySet<string> = new Set();
+
+function replaced(
+  text: string,
+  env: Environment,
+  kept: ReadonlySet<string>,
+  report: (reference: string, message: string) => void,
+): string {
   return text.replaceAll(/\$\$\{|\$\{([^}]*)(\}?)/g, (reference: string, name: string | undefined, end: string) => {
     if (name === undefined) return "${";
+    if (kept.has(name) && end !== "") return reference;
     if (end === "" || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
       report("${", "expected ${NAME} with the name of an environment variable; for a literal ${ write $${");
       return reference;

@@ -26,6 +26,13 @@ describe("llmux.example.yaml", () => {
     const text = readFileSync(examplePath, "utf8");
     for (const key of knownKeys.api_key) assert.match(text, new RegExp(`^# {5}(?:- | {2})${key}: .* # `, "m"), key);
     for (const key of knownKeys.tls) assert.match(text, new RegExp(`^# .*\\b${key}: `, "m"), key);
+    for (const key of knownKeys.engine) assert.match(text, new RegExp(`^ {4}# {5}${key}:$`, "m"), key);
+    const inComments = (kind: string): readonly string[] => {
+      const [, block = ""] = new RegExp(`^ {4}# {5}${kind}:\n((?: {4}# {7}.*\n)+)`, "m").exec(text) ?? [];
+      return Array.from(block.matchAll(/# {7}(\w+): \S.*$/gm), ([, key = ""]) => key);
+    };
+    assert.deepEqual(inComments("command").toSorted(), knownKeys.engine_command.toSorted());
+    assert.deepEqual(inComments("external").toSorted(), knownKeys.engine_external.toSorted());
     assert.deepEqual(Object.keys(raw["engine_timeouts"] ?? {}).toSorted(), knownKeys.engine_timeouts.toSorted());
     assert.deepEqual(Object.keys(raw["models"]?.["qwen-14b"] ?? {}).toSorted(), knownKeys.model.toSorted());
     const speed = parse(readFileSync(examplePath, "utf8")).models["qwen-14b"].simulate as object;

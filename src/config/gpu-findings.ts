@@ -1,7 +1,8 @@
 /** GPUs as they are written: ids that are ids, each once, and as many for a model as its parallelism asks for. */
 
 import type { Draft, DraftModel } from "./draft.ts";
-import { flagOf, parallelSizeIn } from "./engine-flags.ts";
+import { kindOf } from "./engine-choice-findings.ts";
+import { flagOf, gpusAtOnceIn } from "./engine-flags.ts";
 import type { Finding } from "./finding.ts";
 import { gpuIdPattern } from "./schema-values.ts";
 
@@ -23,13 +24,21 @@ function sizedGpuFindings({ gpus }: Draft): Finding[] {
   });
 }
 
-function modelGpuFindings({ path, gpus, extraArgs }: DraftModel): Finding[] {
+function modelGpuFindings(model: DraftModel): Finding[] {
+  const { path, gpus, extraArgs } = model;
   const twice = gpus.flatMap((gpu, index): Finding[] => {
     if (typeof gpu !== "number" || gpus.indexOf(gpu) === index) return [];
     const message = `expected each GPU once, found ${gpu} twice`;
     return [{ severity: "error", path: [...path, "gpus", index], message }];
   });
-  const size = parallelSizeIn(extraArgs.map((argument) => argument ?? ""));
+  const kind = kindOf(model);
+  // Others use whichever they are shown.
+  if (kind !== "vllm" && kind !== "sglang") return twice;
+  const size =
+    gpusAtOnceIn(
+      kind,
+      extraArgs.map((argument) => argument ?? ""),
+    ) ?? 1;
   // A file of the engine's own may ask for more than its arguments do.
   const mayAskElsewhere = extraArgs.some((argument) => flagOf(argument ?? "") === "--config");
   if (twice.length > 0 || gpus.length === 0 || gpus.length === size) return twice;

@@ -16,15 +16,31 @@ const placeNames: Readonly<Record<keyof typeof knownKeys, string>> = {
   engine_timeouts: "under engine_timeouts",
   model: "under models.<name>",
   simulate: "under models.<name>.simulate",
+  engine: "under models.<name>.engine",
+  engine_command: "under models.<name>.engine.command",
+  engine_external: "under models.<name>.engine.external",
 };
 
 /** The problems that a list of schema issues amounts to; `value` is what the schema was given. */
 export function problemsOf(issues: readonly z.core.$ZodIssue[], source: SourceDocument, value: unknown): Problem[] {
-  return issues.flatMap((issue) => {
+  return issues.flatMap((issue): Problem[] => {
+    const inside = insideUnion(issue);
+    if (inside !== null) return problemsOf(inside, source, value);
     if (isUnresolved(source, issue.path)) return [];
     if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(source, issue.path, key));
     return [problemAt(source, issue.path, `expected ${issue.message}, found ${found(source, issue.path, value)}`)];
   });
+}
+
+/** Of a value that may be one of several: what is wrong inside the one that is meant, the only one that a look inside was worth; null where there is none. */
+function insideUnion(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] | null {
+  if (issue.code !== "invalid_union") return null;
+  const deeper = issue.errors.filter((one) =>
+    one.every(({ path, code }) => path.length > 0 || code === "unrecognized_keys"),
+  );
+  const [only] = deeper;
+  if (only === undefined || deeper.length > 1) return null;
+  return only.map((inner) => Object.assign(inner, { path: issue.path.concat(inner.path) }));
 }
 
 /** What stands at `path`, briefly; a text that a variable was put into is shown as it was written, for it may be a secret. */
@@ -59,7 +75,10 @@ function hint(parent: KeyPath, key: string): string {
   return near === undefined ? `expected one of ${here.join(", ")}` : `did you mean ${near}?`;
 }
 
-function roomOf([top, , inner]: KeyPath): keyof typeof knownKeys {
+function roomOf([top, , inner, kind]: KeyPath): keyof typeof knownKeys {
+  if (top === "models" && inner === "engine") {
+    return kind === undefined ? "engine" : kind === "command" ? "engine_command" : "engine_external";
+  }
   if (top === "models") return inner === "simulate" ? "simulate" : "model";
   if (top === "api_keys") return "api_key";
   return top === "tls" || top === "limits" || top === "policy" || top === "engine_timeouts" ? top : "top";

@@ -30,6 +30,8 @@ describe("parseConfig", () => {
         clientStallMs: 120_000,
       },
       vllmCommand: ["vllm"],
+      sglangCommand: ["python", "-m", "sglang.launch_server"],
+      llamaServerCommand: ["llama-server"],
       nvidiaSmiCommand: ["nvidia-smi"],
       stateDir: "/home/ada/.local/state/llmux",
       shutdownTimeoutMs: 30_000,
@@ -59,6 +61,7 @@ describe("parseConfig", () => {
         {
           name: "a",
           modelPath: "org/a",
+          engine: { kind: "vllm" },
           aliases: [],
           port: null,
           gpus: null,
@@ -110,6 +113,7 @@ models:
       {
         name: "b",
         modelPath: "/models/b",
+        engine: { kind: "vllm" },
         aliases: ["gpt-4o-mini", "org/b:latest"],
         port: 8001,
         gpus: [1, 0],

@@ -8,6 +8,7 @@ import { isUnresolved, keyText, nodeAt, plainValue, problemAt, readDocument, typ
 import { draftOf, mappingOf } from "./draft.ts";
 import type { Finding } from "./finding.ts";
 import { engineFindings } from "./engine-arguments.ts";
+import { engineChoiceFindings } from "./engine-choice-findings.ts";
 import { convertLoneVariable, type Environment, putInVariables } from "./environment.ts";
 import { gpuFindings } from "./gpu-findings.ts";
 import { exposureFindings } from "./exposure.ts";
@@ -62,6 +63,7 @@ export function parseConfig(text: string, fileName: string, env: Environment, ov
     ...policyFindings(draft),
     ...nameFindings(draft),
     ...engineFindings(draft),
+    ...engineChoiceFindings(draft, env),
     ...visibleDevicesFindings(draft),
   ];
   const findings = [...ownFindings, ...(config === null ? [] : wholeFindings(config, ownFindings))];

@@ -1,6 +1,7 @@
 /** The part of the configuration file that says what a model is and how its engine is run. */
 
 import { z } from "zod";
+import { engineSchema } from "./engine-schema.ts";
 import {
   duration,
   mapping,
@@ -46,9 +47,10 @@ const gpusPhrase = "a list of at least one GPU id, such as [0]";
 export const modelSchema = z
   .strictObject(
     {
-      model_path: text("a Hugging Face id or a path, as text").describe(
-        "What the engine loads: a Hugging Face id or a local path.",
-      ),
+      engine: engineSchema,
+      model_path: text("a Hugging Face id or a path, as text")
+        .optional()
+        .describe("What the engine loads: a Hugging Face id or a local path. Only command and external go without."),
       aliases: z
         .array(text("a further name of the model, as text"), { error: "a list of further names" })
         .prefault([])
@@ -58,11 +60,10 @@ export const modelSchema = z
         .describe("The engine's port on loopback; without it a free one is chosen at each start."),
       gpus: z
         .array(z.int({ error: gpuPhrase }).min(0, { error: gpuPhrase }), { error: gpusPhrase })
-        .min(1, { error: gpusPhrase })
         .nullable()
         .prefault(null)
         .describe(
-          "The GPUs it runs on; null: as many as its parallelism asks for, chosen where there is room. Models on different GPUs do not wait for each other.",
+          "The GPUs it runs on; null: as many as its parallelism asks for, chosen where there is room; []: none, for engines on the CPU or on another machine. Models on different GPUs do not wait for each other.",
         ),
       gpu_memory: memorySize
         .nullable()

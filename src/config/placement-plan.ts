@@ -42,8 +42,31 @@ export interface PlacementPlan {
  * whole GPU. The same input leads to the same plan, so that engines are where they were before a restart.
  */
 export function planPlacement(models: readonly PlannedModel[], gpus: readonly GpuBudget[] | null): PlacementPlan {
-  const plan = gpus === null ? planBlindly(models) : planWithin(models, gpus);
+  const onGpus = models.filter((model) => model.gpus === null || model.gpus.length > 0);
+  const part = gpus === null ? planBlindly(onGpus) : planWithin(onGpus, gpus);
+  const plan = { ...part, ...withGpuless(models, part) };
   return { ...plan, findings: [...plan.findings, ...pinFindings(models, plan)] };
+}
+
+/** Where a model is that uses no GPU: a place of its own, so that it neither waits for others nor makes them leave. */
+const GPULESS = "no GPU: ";
+
+/** Whether a device is the place of a model that uses no GPU. */
+export function isGpuless(device: DeviceId): boolean {
+  return device.startsWith(GPULESS);
+}
+
+/** Places for those that use no GPU, with everybody in the order of `models`. */
+function withGpuless(
+  models: readonly PlannedModel[],
+  { devices, placements }: Pick<PlacementPlan, "devices" | "placements">,
+): Pick<PlacementPlan, "devices" | "placements"> {
+  const placed = new Map(placements.map((placement) => [placement.model, placement]));
+  const all = models.map(({ name }): Placement => {
+    return placed.get(name) ?? { model: name, devices: [GPULESS + name], needBytes: null };
+  });
+  const places = all.flatMap((placement) => placement.devices.filter(isGpuless));
+  return { devices: [...devices, ...places.map((id) => ({ id, memoryBytes: null }))], placements: all };
 }
 
 /** The GPUs of a plan on which not all of their models fit together, so that one may have to leave for another. */

@@ -3,8 +3,9 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import type { Config, EngineSpeed, GpuBudget, ModelConfig, PolicyConfig } from "./config.ts";
-import { gpuMemoryUtilizationIn, maxNumSeqsIn, parallelSizeIn } from "./engine-flags.ts";
+import { gpuMemoryUtilizationIn, gpusAtOnceIn, requestsAtOnceIn } from "./engine-flags.ts";
 import type { Environment } from "./environment.ts";
+import { onlySleepLevel, resolveEngine } from "./resolve-engine.ts";
 import type { ConfigFile } from "./schema.ts";
 import { resolveSecurity } from "./security-config.ts";
 import { gpusInVariables } from "./visible-devices.ts";
@@ -18,6 +19,8 @@ export function resolveConfig(file: ConfigFile, env: Environment): Config {
     metricsPort: file.metrics_port,
     ...resolveSecurity(file),
     vllmCommand: listOf(file.vllm_command),
+    sglangCommand: listOf(file.sglang_command),
+    llamaServerCommand: listOf(file.llama_server_command),
     nvidiaSmiCommand: listOf(file.nvidia_smi_command),
     stateDir: absolutePath(file.state_dir, env),
     shutdownTimeoutMs: file.shutdown_timeout_secs,
@@ -74,18 +77,22 @@ function resolveModel(
   policy: PolicyConfig,
   preload: boolean,
 ): ModelConfig {
+  const engine = resolveEngine(model.engine);
+  const gpus = model.gpus ?? gpusInVariables(model.env) ?? (engine.kind === "external" ? [] : null);
+  const level = model.sleep_level ?? policy.sleepLevel;
   return {
     name,
-    modelPath: model.model_path,
+    modelPath: model.model_path ?? "",
+    engine,
     aliases: model.aliases,
     port: model.port ?? null,
-    gpus: model.gpus ?? gpusInVariables(model.env),
-    sleepLevel: model.sleep_level ?? policy.sleepLevel,
+    gpus,
+    sleepLevel: onlySleepLevel(engine, model.sleep_mode_flag) ?? (engine.kind === "sglang" && level === 2 ? 1 : level),
     sleepModeFlag: model.sleep_mode_flag,
     extraArgs: model.extra_args,
-    maxNumSeqs: maxNumSeqsIn(model.extra_args),
-    gpuMemoryUtilization: gpuMemoryUtilizationIn(model.extra_args),
-    parallelSize: parallelSizeIn(model.extra_args),
+    maxNumSeqs: requestsAtOnceIn(engine.kind, model.extra_args),
+    gpuMemoryUtilization: engine.kind === "vllm" ? gpuMemoryUtilizationIn(model.extra_args) : null,
+    parallelSize: gpusAtOnceIn(engine.kind, model.extra_args) ?? Math.max(1, gpus?.length ?? 1),
     gpuMemoryBytes: model.gpu_memory,
     hostMemoryBytes: model.host_memory,
     pinned: model.pin,

@@ -5,6 +5,7 @@
 
 import { isIP } from "node:net";
 import { z } from "zod";
+import { commandEngineSchema, engineMappingSchema, externalEngineSchema } from "./engine-schema.ts";
 import { modelSchema, simulateSchema } from "./model-schema.ts";
 import { policySchema } from "./policy-schema.ts";
 import {
@@ -97,6 +98,12 @@ export const fileSchema = z
       vllm_command: command("a program, or a list of a program and its leading arguments")
         .prefault("vllm")
         .describe("The engine's program, or a list: program and leading arguments."),
+      sglang_command: command("a program, or a list of a program and its leading arguments")
+        .prefault(["python", "-m", "sglang.launch_server"])
+        .describe("The program of models with engine: sglang, or a list: program and leading arguments."),
+      llama_server_command: command("a program, or a list of a program and its leading arguments")
+        .prefault("llama-server")
+        .describe("The program of models with engine: llama-server, or a list: program and leading arguments."),
       nvidia_smi_command: command("a program, or a list of a program and its leading arguments")
         .prefault("nvidia-smi")
         .describe("The program that GPU memory is read with, or a list: program and leading arguments."),
@@ -157,7 +164,20 @@ export type ConfigFile = z.output<typeof fileSchema>;
 
 /** The keys that a mapping of the file may have; `model` stands for every `models.<name>`, `simulate` for what is below. */
 export const knownKeys: Readonly<
-  Record<"top" | "api_key" | "tls" | "limits" | "policy" | "engine_timeouts" | "model" | "simulate", readonly string[]>
+  Record<
+    | "top"
+    | "api_key"
+    | "tls"
+    | "limits"
+    | "policy"
+    | "engine_timeouts"
+    | "model"
+    | "simulate"
+    | "engine"
+    | "engine_command"
+    | "engine_external",
+    readonly string[]
+  >
 > = {
   // $schema is for editors: nobody who mistypes a key means it.
   top: Object.keys(fileSchema.shape).filter((key) => key !== "$schema"),
@@ -168,6 +188,9 @@ export const knownKeys: Readonly<
   engine_timeouts: Object.keys(engineTimeoutsSchema.shape),
   model: Object.keys(modelSchema.shape),
   simulate: Object.keys(simulateSchema.shape),
+  engine: Object.keys(engineMappingSchema.shape),
+  engine_command: Object.keys(commandEngineSchema.shape),
+  engine_external: Object.keys(externalEngineSchema.shape),
 };
 
 /** The JSON Schema of a configuration file, for editors: every key with its description and its default. */

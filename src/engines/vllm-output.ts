@@ -1,12 +1,7 @@
 /** What vLLM's output tells: how far a start has come, and why it ended. */
-import type { StartProgress } from "../ports/engine-directory.ts";
+import { milestones, type Milestone } from "./milestones.ts";
 
-interface Milestone {
-  readonly pattern: RegExp;
-  readonly stage: string;
-}
-
-/** In the order of a start; a capture group, where there is one, is the percentage. */
+/** In the order of a start. */
 const MILESTONES: readonly Milestone[] = [
   // Older versions say it in a line, newer ones in a banner of block characters.
   { pattern: /vLLM API server version|[▀▄█].* version \d/, stage: "starting" },
@@ -26,13 +21,7 @@ const MILESTONES: readonly Milestone[] = [
 ];
 
 /** What a line says of a start's progress; null for any other line. */
-export function parseProgress(line: string): StartProgress | null {
-  for (const { pattern, stage } of MILESTONES) {
-    const match = pattern.exec(line);
-    if (match !== null) return { stage, percent: match[1] === undefined ? null : Math.min(Number(match[1]), 100) };
-  }
-  return null;
-}
+export const parseProgress = milestones(MILESTONES);
 
 // Built from its code so that no control character stands in this file.
 const ESCAPE = String.fromCharCode(27);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseIsSleeping, sleepSteps, vllmCommand, vllmEnvironment, wakeSteps, type VllmModel } from "./vllm.ts";
+import { parseIsSleeping, sleepSteps, vllmCommand, vllmEnvironment, wakeSteps } from "./vllm.ts";
+import type { EngineModel } from "./engine.ts";
 
-const MODEL: VllmModel = {
+const MODEL: EngineModel = {
   name: "qwen-14b",
   aliases: [],
   modelPath: "Qwen/Qwen3-14B",

@@ -1,35 +1,35 @@
 /** What vLLM wants: its command line, its environment, and the calls that put it to sleep and wake it. No I/O. */
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
+import {
+  ENGINE_HOST,
+  gpuVariables,
+  originOf,
+  type ControlManner,
+  type Engine,
+  type EngineModel,
+  type HttpStep,
+} from "./engine.ts";
+import { outOfMemoryCause, saysOutOfMemory } from "./vllm-memory.ts";
+import { parseProgress } from "./vllm-output.ts";
 
-/** One model, as far as its engine's command line is concerned. */
-export interface VllmModel {
-  /** The public name, by which requests arrive. */
-  readonly name: string;
-  readonly aliases: readonly string[];
-  readonly modelPath: string;
-  /** Null: all that the machine has. */
-  readonly gpus: readonly number[] | null;
-  /** False leaves out `--enable-sleep-mode`, which vLLM refuses on platforms that cannot free memory. */
-  readonly sleepModeFlag: boolean;
-  readonly extraArgs: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
+/** vLLM, started by this program. */
+export function vllm(program: readonly string[]): Engine {
+  return {
+    plan: (model, port) => ({
+      command: vllmCommand(program, model, port),
+      environment: vllmEnvironment(model),
+      origin: originOf(port),
+      health: { request: HEALTH_PATH },
+      stop: null,
+      control: vllmControl,
+    }),
+    parseProgress,
+    outOfMemoryCause,
+  };
 }
-
-/** One control call; the limit that applies to it is named after what it does. */
-export interface ControlStep {
-  /** Path and query, for a POST. */
-  readonly path: string;
-  readonly json?: unknown;
-  readonly limit: "sleep" | "wake" | "reload";
-  /** A failure of an optional step is logged and no more. */
-  readonly optional: boolean;
-}
-
-/** Engines listen here and nowhere else: their control routes know no password. */
-export const ENGINE_HOST = "127.0.0.1";
 
 /** The whole command line. Requests carry the public name or an alias, so the engine is told to answer to those. */
-export function vllmCommand(program: readonly string[], model: VllmModel, port: number): readonly string[] {
+export function vllmCommand(program: readonly string[], model: EngineModel, port: number): readonly string[] {
   const namesItself = model.extraArgs.some((arg) => /^--served[-_]model[-_]name(=|$)/.test(arg));
   return [
     ...program,
@@ -46,13 +46,12 @@ export function vllmCommand(program: readonly string[], model: VllmModel, port: 
 }
 
 /** What is added to the environment that llmux itself has; the model's own `env` wins. */
-export function vllmEnvironment(model: VllmModel): Readonly<Record<string, string>> {
+export function vllmEnvironment(model: EngineModel): Readonly<Record<string, string>> {
   return {
     // Without it the sleep routes do not exist.
     VLLM_SERVER_DEV_MODE: "1",
     NO_COLOR: "1",
-    // nvidia-smi counts GPUs in bus order and CUDA, unless told, by speed.
-    ...(model.gpus === null ? {} : { CUDA_DEVICE_ORDER: "PCI_BUS_ID", CUDA_VISIBLE_DEVICES: model.gpus.join(",") }),
+    ...gpuVariables(model.gpus),
     ...model.env,
   };
 }
@@ -61,7 +60,7 @@ export function vllmEnvironment(model: VllmModel): Readonly<Record<string, strin
  * Puts an engine to sleep: an idle one, or, with "kept", one whose requests are to stand still and to go on after the wake.
  * Level and mode are query parameters: vLLM ignores a JSON body here.
  */
-export function sleepSteps(level: LiveSleepLevel, running: "none" | "kept"): readonly ControlStep[] {
+export function sleepSteps(level: LiveSleepLevel, running: "none" | "kept"): readonly HttpStep[] {
   const mode = running === "kept" ? "&mode=keep" : "";
   return [{ path: `/sleep?level=${level}${mode}`, limit: "sleep", optional: false }];
 }
@@ -70,7 +69,7 @@ export function sleepSteps(level: LiveSleepLevel, running: "none" | "kept"): rea
  * Wakes an engine. From level 2 the weights must be back before anything is scheduled on them: memory first, then the
  * reload, then the KV cache, which is what lets requests run again; what the prefix cache still knows is of no use then.
  */
-export function wakeSteps(from: LiveSleepLevel): readonly ControlStep[] {
+export function wakeSteps(from: LiveSleepLevel): readonly HttpStep[] {
   if (from === 1) return [{ path: "/wake_up", limit: "wake", optional: false }];
   return [
     { path: "/wake_up?tags=weights", limit: "wake", optional: false },
@@ -98,3 +97,11 @@ export function saysAwake(body: string): boolean {
 export function parseIsSleeping(body: string): boolean | null {
   return /"is_sleeping"\s*:\s*(true|false)/.exec(body)?.[1]?.startsWith("t") ?? null;
 }
+
+/** How vLLM is put to sleep and woken. */
+export const vllmControl: ControlManner = {
+  sleepSteps,
+  wakeSteps,
+  isSleepingPath: IS_SLEEPING_PATH,
+  saysOutOfMemory,
+};

@@ -1,18 +1,12 @@
 /** The calls that put an engine to sleep and wake it, with their limits and their failures in words. */
 import { describeError, failure, type Failure, type FailureCode } from "../base/failure.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
-import { saysOutOfMemory } from "../engines/vllm-memory.ts";
-import {
-  IS_SLEEPING_PATH,
-  parseIsSleeping,
-  saysAwake,
-  sleepSteps,
-  wakeSteps,
-  type ControlStep,
-} from "../engines/vllm.ts";
+import type { ControlManner, ControlStep } from "../engines/engine.ts";
+import { parseIsSleeping, saysAwake, vllmControl } from "../engines/vllm.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
+import { commandText } from "./command-run.ts";
 
 /** Limits of the control calls in ms. */
 export interface ControlLimits {
@@ -21,14 +15,28 @@ export interface ControlLimits {
   readonly reloadTimeoutMs: number;
 }
 
+/** Runs a command; resolves with null when it has ended with 0, else with what went wrong. Rejects when it cannot be started. */
+export type RunCommand = (command: readonly string[], timeoutMs: number, signal: AbortSignal) => Promise<string | null>;
+
 /** Talks to one engine. Every call resolves with null, or with what went wrong. */
 export class EngineControl {
   readonly #model: string;
   readonly #http: HttpClient;
   readonly #limitsMs: Readonly<Record<ControlStep["limit"], number>>;
   readonly #log: Log;
+  readonly #manner: ControlManner;
+  readonly #run: RunCommand;
 
-  constructor(model: string, http: HttpClient, limits: ControlLimits, log: Log) {
+  constructor(
+    model: string,
+    http: HttpClient,
+    limits: ControlLimits,
+    log: Log,
+    manner: ControlManner = vllmControl,
+    run: RunCommand = () => Promise.resolve("cannot be run"),
+  ) {
+    this.#manner = manner;
+    this.#run = run;
     this.#model = model;
     this.#http = http;
     this.#limitsMs = {
@@ -45,7 +53,7 @@ export class EngineControl {
     running: "none" | "kept",
     signal: AbortSignal,
   ): Promise<Failure | null> {
-    const said = await this.#runSteps(sleepSteps(level, running), engine, "sleep_failed", signal);
+    const said = await this.#runSteps(this.#manner.sleepSteps(level, running), engine, "sleep_failed", signal);
     return typeof said === "string" ? null : said;
   }
 
@@ -54,7 +62,7 @@ export class EngineControl {
    * failure is "out_of_memory" only when the engine is asleep as before.
    */
   async wake(engine: EngineConnection, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
-    const said = await this.#runSteps(wakeSteps(from), engine, "wake_failed", signal);
+    const said = await this.#runSteps(this.#manner.wakeSteps(from), engine, "wake_failed", signal);
     if (typeof said === "string") return saysAwake(said) ? null : this.#checkAwake(engine, signal);
     return said.code === "out_of_memory" ? this.#backToSleep(said, engine, from, signal) : said;
   }
@@ -88,7 +96,11 @@ export class EngineControl {
         if (!step.optional) said = answer;
       } else {
         if (!step.optional) return answer;
-        this.#log.warn("optional engine call failed", { model: this.#model, path: step.path, reason: answer.message });
+        this.#log.warn("optional engine call failed", {
+          model: this.#model,
+          path: "path" in step ? step.path : commandText(step.command),
+          reason: answer.message,
+        });
       }
     }
     return said;
@@ -101,12 +113,15 @@ export class EngineControl {
     signal: AbortSignal,
   ): Promise<Failure | string> {
     const timeoutMs = this.#limitsMs[step.limit];
+    if ("command" in step) return this.#runCommand(step.command, timeoutMs, code, signal);
     const { origin, dispatcher: over } = engine;
-    const call = { method: "POST", url: origin + step.path, json: step.json, timeoutMs, signal, over } as const;
+    const call = step.path.startsWith("/")
+      ? ({ method: "POST", url: origin + step.path, json: step.json, timeoutMs, signal, over } as const)
+      : ({ method: "POST", url: step.path, json: step.json, timeoutMs, signal } as const);
     try {
       const answer = await this.#http.call(call);
       if (answer.status === 200) return answer.body;
-      const isTooLittle = code === "wake_failed" && answer.status === 500 && saysOutOfMemory(answer.body);
+      const isTooLittle = code === "wake_failed" && answer.status === 500 && this.#manner.saysOutOfMemory(answer.body);
       return failure(
         isTooLittle ? "out_of_memory" : code,
         `engine of ${this.#model}: POST ${step.path} answered ${answer.status}: ${reasonIn(answer)}`,
@@ -114,6 +129,21 @@ export class EngineControl {
     } catch (error) {
       return failure(code, `engine of ${this.#model}: POST ${step.path}: ${reasonOf(error, timeoutMs)}`);
     }
+  }
+
+  async #runCommand(
+    command: readonly string[],
+    timeoutMs: number,
+    code: FailureCode,
+    signal: AbortSignal,
+  ): Promise<Failure | string> {
+    let wrong: string | null;
+    try {
+      wrong = await this.#run(command, timeoutMs, signal);
+    } catch (error) {
+      wrong = `cannot be run: ${describeError(error)}`;
+    }
+    return wrong === null ? "" : failure(code, `engine of ${this.#model}: ${commandText(command)} ${wrong}`);
   }
 
   async #checkAwake(engine: EngineConnection, signal: AbortSignal): Promise<Failure | null> {
@@ -125,14 +155,16 @@ export class EngineControl {
 
   /** Null when the engine has nothing to say to that, as one without this route. */
   async #isSleeping(engine: EngineConnection, signal: AbortSignal): Promise<boolean | null | Failure> {
+    const { isSleepingPath } = this.#manner;
+    if (isSleepingPath === null) return null;
     const { origin, dispatcher: over } = engine;
-    const url = origin + IS_SLEEPING_PATH;
+    const url = origin + isSleepingPath;
     const timeoutMs = this.#limitsMs.wake;
     try {
       const answer = await this.#http.call({ method: "GET", url, timeoutMs, signal, over });
       return answer.status === 200 ? parseIsSleeping(answer.body) : null;
     } catch (error) {
-      return failure("wake_failed", `engine of ${this.#model}: GET ${IS_SLEEPING_PATH}: ${reasonOf(error, timeoutMs)}`);
+      return failure("wake_failed", `engine of ${this.#model}: GET ${isSleepingPath}: ${reasonOf(error, timeoutMs)}`);
     }
   }
 }

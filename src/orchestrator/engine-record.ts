@@ -16,6 +16,8 @@ export interface EngineRecord {
   /** The command lines it was seen with: engines rewrite theirs while they start. */
   readonly commandLines: readonly string[];
   readonly executable: string;
+  /** What ends it where signals do not reach; absent where they do. */
+  readonly stop?: { readonly command: readonly string[]; readonly timeoutMs: number };
 }
 
 /** A folder of records, one file a model. */

@@ -31,7 +31,7 @@ function stage(t: TestContext, record: EngineRecord = RECORD) {
   const clock = new FakeClock();
   const log = new RecordingLog();
   const end = async (): Promise<string> => {
-    const ended = endLeftovers({ records, processes, clock, log, graceMs: 1_000 }).then(
+    const ended = endLeftovers({ records, processes, clock, log, environment: {}, graceMs: 1_000 }).then(
       () => "ended",
       (error: Error) => error.message,
     );

@@ -3,6 +3,7 @@ import { describeError } from "../base/failure.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
 import type { ProcessHost } from "../ports/process-host.ts";
+import { commandText, runCommand } from "./command-run.ts";
 import { endProcesses } from "./ending.ts";
 import type { EngineRecord, EngineRecords } from "./engine-record.ts";
 
@@ -13,6 +14,8 @@ export interface LeftoverParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly graceMs: number;
+  /** What commands that stop an engine are run with. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /**
@@ -27,8 +30,10 @@ export async function endLeftovers(parts: LeftoverParts): Promise<void> {
   if (failures.length > 0) throw new Error(failures.join("; "));
 }
 
-async function endOne(record: EngineRecord, { records, processes, clock, log, graceMs }: LeftoverParts): Promise<void> {
+async function endOne(record: EngineRecord, parts: LeftoverParts): Promise<void> {
+  const { records, processes, clock, log, graceMs } = parts;
   const { model, pid } = record;
+  await stopByCommand(record, parts);
   const leaderLives = (): boolean => pid !== null && isSame(record, processes);
   const left = (): readonly number[] => processesOf(record, processes);
   const found = left();
@@ -39,6 +44,24 @@ async function endOne(record: EngineRecord, { records, processes, clock, log, gr
   }
   if (found.length > 0) log.info("leftover engine ended", { model, pids: found });
   records.remove(model);
+}
+
+/** Nobody can see whether what a command has started elsewhere still runs, so its stop is run in any case, and may well find nothing. */
+async function stopByCommand({ model, stop }: EngineRecord, parts: LeftoverParts): Promise<void> {
+  if (stop === undefined) return;
+  const { processes, clock, log, environment } = parts;
+  const { command, timeoutMs } = stop;
+  let wrong: string | null;
+  try {
+    wrong = await runCommand({ command, env: environment, outputFile: null, timeoutMs }, processes, clock);
+  } catch (error) {
+    wrong = `cannot be run: ${describeError(error)}`;
+  }
+  log.warn("leftover engine stopped by its command", {
+    model,
+    command: commandText(command),
+    ...(wrong === null ? {} : { reason: wrong }),
+  });
 }
 
 /** Pid, start time and command line must all fit; a process that rewrote its arguments is known by its environment. */

@@ -9,7 +9,8 @@ import { EnginePorts, type ClaimPort } from "./engine-ports.ts";
 import { EngineRecords } from "./engine-record.ts";
 import { endLeftovers } from "./leftovers.ts";
 import type { MeasuredMemory } from "./engine-memory.ts";
-import type { EngineSpec, EngineWorld } from "./engine-world.ts";
+import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
+import { ExternalEngine } from "./external-engine.ts";
 import { EngineSupervisor } from "./supervisor.ts";
 
 /** Where the engines' answers go: the scheduler's events, without their time. */
@@ -41,7 +42,7 @@ export interface OrchestratorOptions extends Omit<
 /** One supervisor for each model. */
 export class Orchestrator implements EngineDirectory {
   readonly effects: EngineEffects;
-  readonly #supervisors = new Map<ModelId, EngineSupervisor>();
+  readonly #supervisors = new Map<ModelId, EngineKeeper>();
   readonly #options: OrchestratorOptions;
   readonly #records: EngineRecords;
 
@@ -58,20 +59,22 @@ export class Orchestrator implements EngineDirectory {
     for (const spec of options.engines) {
       const id = spec.name;
       const claimPort = (host: string): Promise<number> => ports.claim(id, host, spec.port);
-      const supervisor = new EngineSupervisor(
-        spec,
-        { ...world, claimPort, isAloneOnGpus: () => this.#isAloneOnGpus(spec) },
-        {
-          awake: () => events.onAwake(id),
-          wakeFailed: (reason) => events.onWakeFailed(id, reason),
-          asleep: () => events.onAsleep(id),
-          sleepFailed: (reason) => events.onSleepFailed(id, reason),
-          stopped: () => events.onStopped(id),
-          stopFailed: (reason) => events.onStopFailed(id, reason),
-          crashed: (reason) => events.onCrashed(id, reason),
-          measured: (figures) => events.onMemoryMeasured?.(id, figures),
-        },
-      );
+      const itsWorld = { ...world, claimPort, isAloneOnGpus: () => this.#isAloneOnGpus(spec) };
+      const answers: EngineAnswers = {
+        awake: () => events.onAwake(id),
+        wakeFailed: (reason) => events.onWakeFailed(id, reason),
+        asleep: () => events.onAsleep(id),
+        sleepFailed: (reason) => events.onSleepFailed(id, reason),
+        stopped: () => events.onStopped(id),
+        stopFailed: (reason) => events.onStopFailed(id, reason),
+        crashed: (reason) => events.onCrashed(id, reason),
+        measured: (figures) => events.onMemoryMeasured?.(id, figures),
+      };
+      const { engine } = spec;
+      const supervisor: EngineKeeper =
+        engine.kind === "external"
+          ? new ExternalEngine(spec, engine, itsWorld, answers)
+          : new EngineSupervisor(spec, itsWorld, answers);
       this.#supervisors.set(id, supervisor);
     }
     this.effects = {
@@ -84,15 +87,16 @@ export class Orchestrator implements EngineDirectory {
 
   /** Ends what a killed run has left behind. To be awaited before the first start; rejects when something cannot be ended. */
   async endLeftovers(): Promise<void> {
-    const { processes, clock, log, limits } = this.#options;
-    await endLeftovers({ records: this.#records, processes, clock, log, graceMs: limits.stopGraceMs });
+    const { processes, clock, log, limits, environment } = this.#options;
+    const graceMs = limits.stopGraceMs;
+    await endLeftovers({ records: this.#records, processes, clock, log, graceMs, environment });
   }
 
-  info(model: ModelId): ReturnType<EngineSupervisor["info"]> {
+  info(model: ModelId): ReturnType<EngineKeeper["info"]> {
     return this.#of(model).info();
   }
 
-  connection(model: ModelId): ReturnType<EngineSupervisor["connection"]> {
+  connection(model: ModelId): ReturnType<EngineKeeper["connection"]> {
     return this.#of(model).connection();
   }
 
@@ -109,7 +113,7 @@ export class Orchestrator implements EngineDirectory {
     return neighbours.every(({ name }) => this.#of(name).info().pid === null);
   }
 
-  #of(model: ModelId): EngineSupervisor {
+  #of(model: ModelId): EngineKeeper {
     const supervisor = this.#supervisors.get(model);
     assert(supervisor !== undefined, `no engine for ${model}`);
     return supervisor;

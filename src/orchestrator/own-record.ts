@@ -18,10 +18,9 @@ export class OwnRecord {
   }
 
   /** To be called before the process is started. */
-  begin(start: Pick<EngineRecord, "marker" | "port" | "command">): void {
-    const { marker, port, command } = start;
+  begin(start: Pick<EngineRecord, "marker" | "port" | "command" | "stop">): void {
     const nobody = { pid: null, startTime: null, commandLines: [], executable: "" };
-    this.#write({ model: this.#model, marker, port, command, ...nobody });
+    this.#write({ model: this.#model, ...start, ...nobody });
   }
 
   /** The process is there. Called again when it may have changed its command line. */

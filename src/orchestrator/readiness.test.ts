@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HttpAnswer, HttpCall, HttpClient } from "../ports/http-client.ts";
+import { lookAt } from "./health.ts";
 import { untilReady } from "./readiness.ts";
 import { FakeClock, settled } from "./testing/fake-clock.ts";
 
 const ORIGIN = "http://127.0.0.1:8001";
+
+const NO_COMMAND = (): Promise<never> => assert.fail("there is no command");
 
 /** Answers with a status, or refuses for null; each call is written down. */
 function stage(answer: (call: HttpCall, count: number) => number | null | Promise<never>) {
@@ -18,9 +21,10 @@ function stage(answer: (call: HttpCall, count: number) => number | null | Promis
       return { status, body: "" };
     },
   };
+  const look = lookAt({ request: "/health" }, ORIGIN, { http, run: NO_COMMAND });
   const stop = new AbortController();
   let state = "waiting";
-  const ready = untilReady(ORIGIN, http, clock, stop.signal).then(
+  const ready = untilReady(look, clock, stop.signal).then(
     () => (state = "ready"),
     (error: Error) => (state = error.message),
   );

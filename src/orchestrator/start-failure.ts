@@ -1,15 +1,23 @@
 /** Why an engine did not start, in the words of its own output. */
 import { failure, type Failure } from "../base/failure.ts";
-import { outOfMemoryCause } from "../engines/vllm-memory.ts";
+import type { Engine } from "../engines/engine.ts";
+import { vllm } from "../engines/vllm.ts";
 import { likelyCause } from "../engines/vllm-output.ts";
 
 /** Lines of output in an operator's hands. */
 const LAST_OUTPUT_LINES = 30;
 
+const VLLM = vllm([]);
+
 /** `what` happened to the engine of `model`, whose last lines of output these are, oldest first: the more the better. */
-export function startFailure(model: string, what: string, lines: readonly string[]): Failure {
+export function startFailure(
+  model: string,
+  what: string,
+  lines: readonly string[],
+  engine: Pick<Engine, "outOfMemoryCause"> = VLLM,
+): Failure {
   const lastOutput = lines.slice(-LAST_OUTPUT_LINES);
-  const tooLittle = outOfMemoryCause(lines);
+  const tooLittle = engine.outOfMemoryCause(lines);
   if (tooLittle !== null) {
     return failure("out_of_memory", `the engine of ${model} found too little GPU memory: ${tooLittle}`, { lastOutput });
   }

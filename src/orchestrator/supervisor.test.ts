@@ -50,6 +50,7 @@ function stage(t: TestContext) {
   const supervisor = new EngineSupervisor(
     {
       name: "m",
+      engine: { kind: "vllm" },
       aliases: [],
       modelPath: "org/m",
       gpus: null,
@@ -60,7 +61,7 @@ function stage(t: TestContext) {
       startupTimeoutMs: 60_000,
     },
     {
-      program: ["engine"],
+      programs: { vllm: ["engine"], sglang: [], "llama-server": [] },
       environment: {},
       limits: { sleepTimeoutMs: 5_000, wakeTimeoutMs: 5_000, reloadTimeoutMs: 5_000, stopGraceMs: 1_000 },
       clock,

@@ -10,23 +10,29 @@ import { assert } from "../base/assert.ts";
 import { describeError, failure, type Failure } from "../base/failure.ts";
 import { parallelSizeIn } from "../config/engine-flags.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
-import { ENGINE_HOST, vllmCommand, vllmEnvironment } from "../engines/vllm.ts";
-import { parseProgress } from "../engines/vllm-output.ts";
+import { chooseEngine } from "../engines/choose.ts";
+import { ENGINE_HOST, type Engine, type EnginePlan } from "../engines/engine.ts";
 import { delay } from "../ports/clock.ts";
 import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engine-directory.ts";
 import type { EngineProcess, ExitStatus } from "../ports/process-host.ts";
+import { runCommand } from "./command-run.ts";
 import { endProcesses } from "./ending.ts";
-import { EngineControl } from "./engine-control.ts";
+import { EngineControl, type RunCommand } from "./engine-control.ts";
 import { EngineMemory } from "./engine-memory.ts";
 import { EngineOutput } from "./engine-output.ts";
-import type { EngineAnswers, EngineSpec, EngineWorld } from "./engine-world.ts";
+import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
 import { withFreeMemory } from "./free-memory.ts";
+import { HealthWatch, lookAt, type Look } from "./health.ts";
 import { OwnRecord } from "./own-record.ts";
 import { untilReady } from "./readiness.ts";
 import { startFailure } from "./start-failure.ts";
+import { endByCommand } from "./stop-command.ts";
 
 interface Life {
+  readonly plan: EnginePlan;
   readonly process: EngineProcess;
+  readonly control: EngineControl;
+  readonly look: Look;
   /** Null if it had ended before it could be looked at. */
   readonly startTime: string | null;
   readonly marker: string;
@@ -37,6 +43,9 @@ interface Life {
   exit: ExitStatus | null;
   /** True once we want it gone. */
   ending: boolean;
+  /** Its start has returned and it runs elsewhere, as a container does: it is known by its health, and ended by its command. */
+  isElsewhere: boolean;
+  watch: HealthWatch | null;
 }
 
 interface Operation {
@@ -55,12 +64,12 @@ const CAUSE_LINES = 200;
 const EXIT_NEWS_MS = 250;
 
 /** Owns one engine's process. */
-export class EngineSupervisor {
+export class EngineSupervisor implements EngineKeeper {
   readonly #spec: EngineSpec;
   readonly #world: EngineWorld;
   readonly #answers: EngineAnswers;
   readonly #output: EngineOutput;
-  readonly #control: EngineControl;
+  readonly #engine: Engine;
   readonly #record: OwnRecord;
   #life: Life | null = null;
   #operation: Operation | null = null;
@@ -76,14 +85,14 @@ export class EngineSupervisor {
     this.#output = new EngineOutput(world.logFileOf(spec.name), world.clock, (line, whole) =>
       this.#onLine(line, whole),
     );
-    this.#control = new EngineControl(spec.name, world.http, world.limits, world.log);
+    this.#engine = chooseEngine(spec.engine, world.programs);
     this.#record = new OwnRecord(spec.name, world.records, world.log);
   }
 
   info(): EngineInfo {
     return {
       model: this.#spec.name,
-      pid: this.#life?.process.pid ?? null,
+      pid: this.#life?.isElsewhere === false ? this.#life.process.pid : null,
       port: this.#life?.port ?? null,
       startedAtEpochMs: this.#life?.startedAtEpochMs ?? null,
       progress: this.#progress,
@@ -133,7 +142,11 @@ export class EngineSupervisor {
     if (life === null) return;
     life.ending = true;
     life.memory.onTransition();
+    life.watch?.end();
     this.#world.processes.signal(life.process.pid, this.#processesOf(life), "SIGKILL");
+    const { plan } = life;
+    // Its end is not awaited; the record stays, so the next start makes sure.
+    if (plan.stop !== null) this.#run(plan.stop.command, plan.stop.timeoutMs, NEVER).catch(() => {});
     this.#output.end();
     void life.connection.dispatcher.destroy();
   }
@@ -170,33 +183,36 @@ export class EngineSupervisor {
       return failure("start_failed", `${which} for the engine of ${name} cannot be used: ${describeError(error)}`);
     }
     signal.throwIfAborted();
+    const plan = this.#engine.plan(this.#spec, port);
     let life: Life;
     try {
-      life = await this.#spawn(port);
+      life = await this.#spawn(port, plan);
     } catch (error) {
       this.#output.end();
       this.#progress = null;
       this.#record.forget();
-      const [program] = this.#world.program;
+      const [program] = plan.command;
       return failure("start_failed", `the engine of ${name} cannot be started: ${program}: ${describeError(error)}`);
     }
     if (this.#isKilled) this.kill();
     return this.#awaitReady(life, signal);
   }
 
-  async #spawn(port: number): Promise<Life> {
-    const { program, environment, processes, clock, createPool, log } = this.#world;
-    const command = vllmCommand(program, this.#spec, port);
+  async #spawn(port: number, plan: EnginePlan): Promise<Life> {
+    const { environment, processes, clock, createPool, log, http, limits } = this.#world;
+    const { command, origin, stop } = plan;
     const marker = `LLMUX_ENGINE=${randomUUID()}`;
-    const env = { ...environment, ...vllmEnvironment(this.#spec), LLMUX_ENGINE: marker.slice(marker.indexOf("=") + 1) };
-    this.#record.begin({ marker, port, command });
+    const env = { ...environment, ...plan.environment, LLMUX_ENGINE: marker.slice(marker.indexOf("=") + 1) };
+    this.#record.begin({ marker, port, command, ...(stop === null ? {} : { stop }) });
     this.#output.begin();
     this.#progress = { stage: "starting", percent: null };
     const process = await processes.spawn({ command, env, outputFile: this.#output.path });
-    const origin = `http://${ENGINE_HOST}:${port}`;
     const identity = processes.identify(process.pid);
     const life: Life = {
+      plan,
       process,
+      control: new EngineControl(this.#spec.name, http, limits, log, plan.control, this.#run),
+      look: lookAt(plan.health, origin, { http, run: this.#run }),
       startTime: identity?.startTime ?? null,
       marker,
       port,
@@ -205,6 +221,8 @@ export class EngineSupervisor {
       memory: this.#createMemory(() => this.#processesOf(life)),
       exit: null,
       ending: false,
+      isElsewhere: false,
+      watch: null,
     };
     this.#life = life;
     this.#record.identify(process.pid, identity);
@@ -214,11 +232,12 @@ export class EngineSupervisor {
   }
 
   async #awaitReady(life: Life, signal: AbortSignal): Promise<Failure | null> {
-    const { clock, http } = this.#world;
+    const { clock } = this.#world;
     const limit = new AbortController();
     const timer = clock.after(this.#spec.startupTimeoutMs, () => limit.abort());
     try {
-      await untilReady(life.connection.origin, http, clock, AbortSignal.any([signal, limit.signal]));
+      const isCommand = "run" in life.plan.health;
+      await untilReady(life.look, clock, AbortSignal.any([signal, limit.signal]), isCommand);
     } catch (error) {
       signal.throwIfAborted();
       if (!limit.signal.aborted) throw error;
@@ -233,11 +252,12 @@ export class EngineSupervisor {
     this.#record.identify(life.process.pid, this.#world.processes.identify(life.process.pid));
     this.#output.sync();
     if (!life.ending) life.memory.onReady();
+    if (life.isElsewhere) this.#watch(life);
     return null;
   }
 
   #startFailure(what: string): Failure {
-    return startFailure(this.#spec.name, what, this.#output.lastLines(CAUSE_LINES));
+    return startFailure(this.#spec.name, what, this.#output.lastLines(CAUSE_LINES), this.#engine);
   }
 
   #createMemory(processes: () => readonly number[]): EngineMemory {
@@ -259,7 +279,7 @@ export class EngineSupervisor {
     await orAborted(life.memory.untilMeasured(), signal);
     this.#output.sync();
     life.memory.onSleep();
-    const failed = await this.#control.sleep(life.connection, level, running, signal);
+    const failed = await life.control.sleep(life.connection, level, running, signal);
     if (failed !== null) {
       await this.#awaitExitNews(life);
       return failed;
@@ -285,7 +305,7 @@ export class EngineSupervisor {
   async #wake(from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
     const life = this.#living();
     life.memory.onTransition();
-    const failed = await this.#control.wake(life.connection, from, signal);
+    const failed = await life.control.wake(life.connection, from, signal);
     // It has just said that it is alive.
     if (failed?.code === "out_of_memory") {
       return orAborted(withFreeMemory(failed, this.#world.probe, this.#spec.gpus), signal);
@@ -303,6 +323,9 @@ export class EngineSupervisor {
     life.ending = true;
     life.memory.onTransition();
     const { processes, clock, limits } = this.#world;
+    life.watch?.end();
+    const unstoppable = await endByCommand(this.#spec.name, life, { ...this.#world, run: this.#run });
+    if (unstoppable !== null) return unstoppable;
     const stubborn = await endProcesses(
       {
         leaderPid: life.process.pid,
@@ -349,9 +372,14 @@ export class EngineSupervisor {
   #onExit(life: Life, status: ExitStatus): void {
     life.exit = status;
     if (life.ending || this.#isStopping) return;
+    const during = this.#operation?.name ?? null;
+    if (status.exitCode === 0 && life.plan.stop !== null) {
+      life.isElsewhere = true;
+      if (during !== "start") void this.#onGoneElsewhere(life);
+      return;
+    }
     life.ending = true;
     life.memory.onTransition();
-    const during = this.#operation?.name ?? null;
     this.#operation?.broken.abort();
     this.#operation = null;
     // Requests that are on it break now, not when their connections time out.
@@ -363,6 +391,32 @@ export class EngineSupervisor {
       const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
       this.#answers.crashed(failure("engine_crashed", `the engine of ${this.#spec.name} ${how}`, { lastOutput }));
     }
+  }
+
+  /** It answered before its start had returned; or it was in the foreground and has ended. */
+  async #onGoneElsewhere(life: Life): Promise<void> {
+    const why = await life.look(NEVER);
+    if (life.ending) return;
+    if (why === null) this.#watch(life);
+    else this.#onLost(life, why);
+  }
+
+  #watch(life: Life): void {
+    life.watch = new HealthWatch(life.look, this.#world.clock, (why) => this.#onLost(life, why));
+  }
+
+  /** It ran elsewhere, so nobody has told us of its end. */
+  #onLost(life: Life, why: string): void {
+    if (life.ending || this.#isStopping) return;
+    // What goes on just now will find out by itself, or be well.
+    if (this.#operation !== null) return this.#watch(life);
+    life.ending = true;
+    life.memory.onTransition();
+    void life.connection.dispatcher.destroy();
+    const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
+    this.#answers.crashed(
+      failure("engine_crashed", `the engine of ${this.#spec.name} is not well any more: ${why}`, { lastOutput }),
+    );
   }
 
   /** After a control call failed: gives the news of the engine's end, if that is why, the time to arrive first. */
@@ -377,6 +431,12 @@ export class EngineSupervisor {
     return this.#life;
   }
 
+  readonly #run: RunCommand = (command, timeoutMs, signal) => {
+    const { environment, processes, clock } = this.#world;
+    const env = { ...environment, ...this.#spec.env };
+    return runCommand({ command, env, outputFile: this.#output.path, timeoutMs, signal }, processes, clock);
+  };
+
   #processesOf(life: Life): readonly number[] {
     const { process, marker, startTime } = life;
     return this.#world.processes.relatives({ leaderPid: process.pid, marker, since: startTime });
@@ -386,7 +446,7 @@ export class EngineSupervisor {
     if (whole) this.#life?.memory.hear(line);
     if (whole) this.#world.log.debug("engine output", { model: this.#spec.name, line });
     if (this.#progress === null) return;
-    const progress = parseProgress(line);
+    const progress = this.#engine.parseProgress(line);
     if (progress === null) return;
     const { stage, percent } = this.#progress;
     this.#progress = progress;
@@ -395,6 +455,8 @@ export class EngineSupervisor {
     if (moved) this.#world.log.info("engine progress", { model: this.#spec.name, ...progress });
   }
 }
+
+const NEVER = new AbortController().signal;
 
 /** Rejects with the signal's reason when it is aborted first. */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

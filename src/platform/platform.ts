@@ -20,7 +20,7 @@ export interface Platform {
   /** What engines inherit. */
   readonly environment: Readonly<Record<string, string>>;
   readonly createHttpClient: () => HttpClient & { close(): Promise<void> };
-  readonly createEnginePool: (origin: string) => Dispatcher & { destroy(): Promise<void> };
+  readonly createEnginePool: (origin: string, headers?: readonly string[]) => Dispatcher & { destroy(): Promise<void> };
   readonly createGpuProbe: (command: readonly string[]) => GpuProbe;
   /** What the host's memory could give to a new program now, in bytes; null where the system does not tell. */
   readonly freeMemoryBytes: () => number | null;

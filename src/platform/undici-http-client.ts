@@ -1,6 +1,6 @@
 /** HTTP by undici: short control calls, and the connection pools that carry requests to engines. */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { Agent, Pool, request, type Dispatcher } from "undici";
+import { Agent, Dispatcher, Pool, request } from "undici";
 import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
 
 /** Answers to control calls are small; anything longer is not the engine we think it is. */
@@ -77,8 +77,53 @@ function isBrokenConnection(error: unknown): boolean {
 
 const BROKEN_CODES: ReadonlySet<unknown> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
 
-/** The pool for one engine's life. Deadlines are the caller's: a first token may take minutes. */
-export function createEnginePool(origin: string): Dispatcher & { destroy(): Promise<void> } {
+/**
+ * The pool for one engine's life. Deadlines are the caller's: a first token may take minutes. `headers`, names and values, flat, are
+ * added to each request.
+ */
+export function createEnginePool(
+  origin: string,
+  headers: readonly string[] = [],
+): Dispatcher & { destroy(): Promise<void> } {
+  const pool = createPool(origin);
+  return headers.length === 0 ? pool : new HeaderDispatcher(pool, headers);
+}
+
+/** Puts headers on what goes to a pool. */
+class HeaderDispatcher extends Dispatcher {
+  readonly #pool: Pool;
+  readonly #headers: readonly string[];
+
+  constructor(pool: Pool, headers: readonly string[]) {
+    super();
+    this.#pool = pool;
+    this.#headers = headers;
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    return this.#pool.dispatch({ ...options, headers: withHeaders(options.headers, this.#headers) }, handler);
+  }
+
+  override close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  override destroy(): Promise<void> {
+    return this.#pool.destroy();
+  }
+}
+
+function withHeaders(headers: Dispatcher.DispatchOptions["headers"], more: readonly string[]): string[] {
+  const flat: string[] = [];
+  if (Array.isArray(headers)) flat.push(...headers);
+  else
+    for (const [name, value] of Object.entries(headers ?? {})) {
+      for (const one of [value ?? []].flat()) flat.push(name, String(one));
+    }
+  return flat.concat(more);
+}
+
+function createPool(origin: string): Pool {
   return new Pool(origin, {
     connections: null,
     pipelining: 1,

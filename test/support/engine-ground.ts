@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Failure } from "../../src/base/failure.ts";
+import type { EnginePrograms } from "../../src/engines/choose.ts";
 import type { MeasuredMemory } from "../../src/orchestrator/engine-memory.ts";
 import type { EngineSpec } from "../../src/orchestrator/engine-world.ts";
 import { Orchestrator } from "../../src/orchestrator/orchestrator.ts";
@@ -29,6 +30,7 @@ export interface Answer {
 export function engineSpec(extra: Partial<EngineSpec> = {}): EngineSpec {
   return {
     name: "tiny",
+    engine: { kind: "vllm" },
     aliases: ["small"],
     modelPath: "org/tiny",
     gpus: [0],
@@ -44,6 +46,8 @@ export function engineSpec(extra: Partial<EngineSpec> = {}): EngineSpec {
 /** How an orchestrator on the ground differs from the usual one. */
 export interface Orchestration {
   readonly program?: readonly string[];
+  /** Of other engines than vLLM. */
+  readonly programs?: Partial<EnginePrograms>;
   /** Of the machine: settings of the stand-in. */
   readonly environment?: Readonly<Record<string, string>>;
   /** The program asked for GPU memory; the stand-in's unless told otherwise. */
@@ -98,7 +102,7 @@ export class EngineGround implements AsyncDisposable {
       {
         engines: specs,
         stateDir: join(this.folder, "state"),
-        program: other.program ?? STAND_IN,
+        programs: { vllm: other.program ?? STAND_IN, sglang: STAND_IN, "llama-server": STAND_IN, ...other.programs },
         environment,
         limits: { sleepTimeoutMs: 5_000, wakeTimeoutMs: 5_000, reloadTimeoutMs: 5_000, stopGraceMs: 5_000 },
         clock: systemClock,

@@ -43,6 +43,7 @@ const orchestrator = new Orchestrator(
     engines: [
       {
         name: MODEL,
+        engine: { kind: "vllm" },
         aliases: [],
         modelPath: join(MODELS, MODEL),
         gpus: null,
@@ -57,7 +58,7 @@ const orchestrator = new Orchestrator(
       },
     ],
     stateDir: join(ground.folder, "state"),
-    program: [VLLM],
+    programs: { vllm: [VLLM], sglang: [], "llama-server": [] },
     environment: ground.environment,
     limits: { sleepTimeoutMs: 120_000, wakeTimeoutMs: 120_000, reloadTimeoutMs: 120_000, stopGraceMs: 10_000 },
     clock: systemClock,

@@ -1,0 +1,54 @@
+/** What llama.cpp's `llama-server` wants and says: its command line, its environment, its output. It cannot sleep. No I/O. */
+import { CANNOT_SLEEP, ENGINE_HOST, gpuVariables, originOf, type Engine, type EngineModel } from "./engine.ts";
+import { milestones } from "./milestones.ts";
+
+/** llama-server, started by this program. */
+export function llamaServer(program: readonly string[]): Engine {
+  return {
+    plan: (model, port) => ({
+      command: llamaServerCommand(program, model, port),
+      environment: { NO_COLOR: "1", ...gpuVariables(model.gpus), ...model.env },
+      origin: originOf(port),
+      // 503 "Loading model" until it can serve.
+      health: { request: "/health" },
+      stop: null,
+      control: CANNOT_SLEEP,
+    }),
+    parseProgress,
+    outOfMemoryCause,
+  };
+}
+
+/** A model is a file, or the id of a repository at Hugging Face, which llama-server downloads by itself. */
+function llamaServerCommand(program: readonly string[], model: EngineModel, port: number): readonly string[] {
+  const { modelPath, name, aliases, extraArgs } = model;
+  const isFile = /\.gguf$/i.test(modelPath) || /^[./~]/.test(modelPath);
+  const namesItself = extraArgs.some((arg) => /^(?:--alias|-a)(=|$)/.test(arg));
+  return [
+    ...program,
+    ...(isFile ? ["--model", modelPath] : ["--hf-repo", modelPath]),
+    "--host",
+    ENGINE_HOST,
+    "--port",
+    String(port),
+    // It answers to any name; this is the one that it says.
+    ...(namesItself ? [] : ["--alias", [name, ...aliases].join(",")]),
+    ...extraArgs,
+  ];
+}
+
+const parseProgress = milestones([
+  { pattern: /\bllama_model_loader: loaded meta data/, stage: "loading weights" },
+  { pattern: /\bload_model: loading model/, stage: "loading weights" },
+  { pattern: /\bload_tensors:.*buffer size/, stage: "loading weights" },
+  { pattern: /\bllama_context: constructing|\bllama_kv_cache/, stage: "reserving KV cache" },
+  { pattern: /\bwarming up the model/, stage: "warming up" },
+  { pattern: /\bmodel loaded\b|\bserver is listening\b/, stage: "ready" },
+]);
+
+const TOO_LITTLE =
+  /\b(?:cudaMalloc|hipMalloc) failed: out of memory|\bunable to allocate \S+ buffer|\bfailed to allocate (?:\S+ )?buffer\b.*|ErrorOutOfDeviceMemory/i;
+
+function outOfMemoryCause(lines: readonly string[]): string | null {
+  return lines.find((line) => TOO_LITTLE.test(line))?.trim() ?? null;
+}

@@ -1,0 +1,64 @@
+/** Ends an engine by the command that it has for that, as a container needs: signals to the program that started it do not reach it. */
+import { describeError, failure, type Failure } from "../base/failure.ts";
+import type { EnginePlan } from "../engines/engine.ts";
+import { delay, type Clock } from "../ports/clock.ts";
+import type { Log } from "../ports/log.ts";
+import type { EngineProcess, ExitStatus } from "../ports/process-host.ts";
+import { commandText } from "./command-run.ts";
+import type { RunCommand } from "./engine-control.ts";
+import type { Look } from "./health.ts";
+
+/** An engine, as far as its end is concerned. */
+export interface StoppedLife {
+  readonly plan: EnginePlan;
+  readonly process: EngineProcess;
+  readonly look: Look;
+  readonly exit: ExitStatus | null;
+  readonly isElsewhere: boolean;
+}
+
+/** What it needs of the world. */
+export interface StopParts {
+  readonly run: RunCommand;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: { readonly stopGraceMs: number };
+}
+
+const NEVER = new AbortController().signal;
+
+/** How often we look whether it still answers. */
+const LOOK_MS = 200;
+
+/**
+ * Does nothing where there is no such command. Afterwards what is left of our own processes has had its grace, and the rest of them can
+ * be ended by signals. Resolves with a failure when the engine is nowhere that signals reach and still answers.
+ */
+export async function endByCommand(model: string, life: StoppedLife, parts: StopParts): Promise<Failure | null> {
+  const { stop } = life.plan;
+  if (stop === null) return null;
+  const { clock, log, limits } = parts;
+  let wrong: string | null;
+  try {
+    wrong = await parts.run(stop.command, stop.timeoutMs, NEVER);
+  } catch (error) {
+    wrong = `cannot be run: ${describeError(error)}`;
+  }
+  const said = `${commandText(stop.command)} ${wrong ?? "ended with 0"}`;
+  if (wrong !== null) log.warn("stop command failed", { model, reason: said });
+  if (life.isElsewhere) {
+    const endAtMs = clock.nowMs() + limits.stopGraceMs;
+    while ((await life.look(NEVER)) === null) {
+      if (clock.nowMs() >= endAtMs) {
+        return failure("stop_failed", `the engine of ${model} still answers after ${said}`);
+      }
+      await delay(clock, LOOK_MS);
+    }
+  } else if (wrong === null && life.exit === null) {
+    const over = new AbortController();
+    const grace = delay(clock, limits.stopGraceMs, over.signal).catch(() => {});
+    await Promise.race([life.process.exited, grace]);
+    over.abort();
+  }
+  return null;
+}
