@@ -46,6 +46,24 @@ describe("llmux.example.yaml", () => {
   });
 });
 
+describe("docs/engines.md", () => {
+  const text = readFileSync(join(root, "docs/engines.md"), "utf8");
+  const examples = Array.from(text.matchAll(/```yaml\n([^]*?)```/g), ([, example = ""]) => example);
+
+  it("has an example of each kind of engine, and each loads without a warning that is about its engine", () => {
+    const kinds = examples.flatMap((example) => {
+      const { models, warnings } = parseConfig(example, "docs/engines.md", { GPU_BOX_KEY: "k" });
+      assert.deepEqual(
+        warnings.filter(({ path }) => path !== "policy"),
+        [],
+      );
+      return models.map(({ engine }) => engine.kind);
+    });
+    const all = ["vllm", "llama-server", "llama-server", "sglang", "command", "command", "external"];
+    assert.deepEqual(kinds, all);
+  });
+});
+
 describe("examples/demo.yaml", () => {
   const config = loadConfig(demoPath, {});
 

@@ -1,4 +1,5 @@
 /** The picture of a running llmux that operators see: `llmux ps`, and `GET /status` on the control socket. */
+import { isGpuless } from "../config/placement-plan.ts";
 import { redactText } from "../base/redact.ts";
 import type { EngineState, EngineStateKind } from "../core/engine-state.ts";
 import type { ModelId, Priority } from "../core/model.ts";
@@ -135,9 +136,11 @@ export function takeStatus(sources: StatusSources): StatusDocument {
     policy: promise.policy,
     request_timeout_s: seconds(promise.requestTimeoutMs),
     no_bound_because: snapshot.models.some(({ boundMs }) => boundMs === null) ? promise.noBoundBecause : null,
-    gpus: snapshot.devices.map(({ id, memoryBytes, usedBytes }) => {
-      return { id, memory_bytes: memoryBytes, used_bytes: usedBytes };
-    }),
+    gpus: snapshot.devices
+      .filter(({ id }) => !isGpuless(id))
+      .map(({ id, memoryBytes, usedBytes }) => {
+        return { id, memory_bytes: memoryBytes, used_bytes: usedBytes };
+      }),
     host_memory_for_sleep: {
       budget_bytes: snapshot.hostMemory.budgetBytes,
       used_bytes: snapshot.hostMemory.usedBytes,
@@ -203,7 +206,7 @@ function modelStatus(
     pid: info.pid,
     port: info.port,
     process_started_at: info.startedAtEpochMs === null ? null : new Date(info.startedAtEpochMs).toISOString(),
-    devices: model.devices,
+    devices: model.devices.filter((id) => !isGpuless(id)),
     sleep_level: model.sleepLevel,
     failures_in_row: model.failuresInRow,
     last_failure:

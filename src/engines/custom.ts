@@ -1,7 +1,7 @@
 /** Engines that are known only by their commands and addresses: what is written for them, with this life's port put in. No I/O. */
 import type { CommandEngine, ExternalEngine, Order } from "../base/engine-settings.ts";
 import { gpuVariables, type ControlManner, type ControlStep, type Engine, type EngineModel } from "./engine.ts";
-import { llamaServer } from "./llama-server.ts";
+import { isOfLlamaServer, llamaServer } from "./llama-server.ts";
 import { sglang } from "./sglang.ts";
 import { vllm } from "./vllm.ts";
 import { saysOutOfMemory } from "./vllm-memory.ts";
@@ -29,6 +29,7 @@ export function customEngine(settings: CommandEngine | ExternalEngine): Engine {
       };
     },
     parseProgress: (line) => first(KNOWN, (engine) => engine.parseProgress(line)),
+    likelyCause: (lines) => (lines.some(isOfLlamaServer) ? llamaServer([]) : vllm([])).likelyCause(lines),
     outOfMemoryCause: (lines) => first(KNOWN, (engine) => engine.outOfMemoryCause(lines)),
   };
 }

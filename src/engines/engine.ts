@@ -71,6 +71,8 @@ export interface Engine {
   parseProgress(line: string): StartProgress | null;
   /** The line in which an engine that did not start says that it found too little GPU memory; null if it did not say so. */
   outOfMemoryCause(lines: readonly string[]): string | null;
+  /** The line that most likely says why it ended; empty where there is none. */
+  likelyCause(lines: readonly string[]): string;
 }
 
 /** Shows an engine those GPUs and no other. nvidia-smi counts GPUs in bus order and CUDA, unless told, by speed. */

@@ -16,6 +16,7 @@ export function llamaServer(program: readonly string[]): Engine {
     }),
     parseProgress,
     outOfMemoryCause,
+    likelyCause,
   };
 }
 
@@ -43,12 +44,31 @@ const parseProgress = milestones([
   { pattern: /\bload_tensors:.*buffer size/, stage: "loading weights" },
   { pattern: /\bllama_context: constructing|\bllama_kv_cache/, stage: "reserving KV cache" },
   { pattern: /\bwarming up the model/, stage: "warming up" },
-  { pattern: /\bmodel loaded\b|\bserver is listening\b/, stage: "ready" },
+  { pattern: /\bmodel loaded\b|\blistening on http/, stage: "ready" },
 ]);
 
 const TOO_LITTLE =
   /\b(?:cudaMalloc|hipMalloc) failed: out of memory|\bunable to allocate \S+ buffer|\bfailed to allocate (?:\S+ )?buffer\b.*|ErrorOutOfDeviceMemory/i;
 
 function outOfMemoryCause(lines: readonly string[]): string | null {
-  return lines.find((line) => TOO_LITTLE.test(line))?.trim() ?? null;
+  const said = lines.find((line) => TOO_LITTLE.test(line));
+  return said === undefined ? null : withoutPrefix(said);
+}
+
+/** Time and level, which it puts before a line. */
+const PREFIX = /^\d+(?:\.\d+){3} ([A-Z]) /;
+
+/** Whether a line begins as llama-server's do. */
+export function isOfLlamaServer(line: string): boolean {
+  return PREFIX.test(line);
+}
+
+/** Its first error says what is wrong, and each further one what follows from that. */
+function likelyCause(lines: readonly string[]): string {
+  const error = lines.find((line) => PREFIX.exec(line)?.[1] === "E") ?? lines.find((line) => /\berror\b/i.test(line));
+  return withoutPrefix(error ?? lines.findLast((line) => line.trim() !== "") ?? "");
+}
+
+function withoutPrefix(line: string): string {
+  return line.replace(PREFIX, "").trim();
 }

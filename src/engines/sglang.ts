@@ -1,6 +1,7 @@
 /** What SGLang wants: its command line, its environment, and the calls that give its memory back and take it again. No I/O. */
 import { ENGINE_HOST, gpuVariables, originOf, type ControlManner, type Engine, type EngineModel } from "./engine.ts";
 import { outOfMemoryCause, saysOutOfMemory } from "./vllm-memory.ts";
+import { likelyCause } from "./vllm-output.ts";
 import { milestones } from "./milestones.ts";
 
 /** SGLang, started by this program. */
@@ -22,6 +23,7 @@ export function sglang(program: readonly string[]): Engine {
     }),
     parseProgress,
     outOfMemoryCause,
+    likelyCause,
   };
 }
 

@@ -10,7 +10,7 @@ import {
   type HttpStep,
 } from "./engine.ts";
 import { outOfMemoryCause, saysOutOfMemory } from "./vllm-memory.ts";
-import { parseProgress } from "./vllm-output.ts";
+import { likelyCause, parseProgress } from "./vllm-output.ts";
 
 /** vLLM, started by this program. */
 export function vllm(program: readonly string[]): Engine {
@@ -25,6 +25,7 @@ export function vllm(program: readonly string[]): Engine {
     }),
     parseProgress,
     outOfMemoryCause,
+    likelyCause,
   };
 }
 

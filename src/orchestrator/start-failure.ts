@@ -2,7 +2,6 @@
 import { failure, type Failure } from "../base/failure.ts";
 import type { Engine } from "../engines/engine.ts";
 import { vllm } from "../engines/vllm.ts";
-import { likelyCause } from "../engines/vllm-output.ts";
 
 /** Lines of output in an operator's hands. */
 const LAST_OUTPUT_LINES = 30;
@@ -14,14 +13,14 @@ export function startFailure(
   model: string,
   what: string,
   lines: readonly string[],
-  engine: Pick<Engine, "outOfMemoryCause"> = VLLM,
+  engine: Pick<Engine, "outOfMemoryCause" | "likelyCause"> = VLLM,
 ): Failure {
   const lastOutput = lines.slice(-LAST_OUTPUT_LINES);
   const tooLittle = engine.outOfMemoryCause(lines);
   if (tooLittle !== null) {
     return failure("out_of_memory", `the engine of ${model} found too little GPU memory: ${tooLittle}`, { lastOutput });
   }
-  const cause = likelyCause(lines);
+  const cause = engine.likelyCause(lines);
   const said = cause === "" ? "it printed nothing" : `its output ends with: ${cause}`;
   return failure("start_failed", `the engine of ${model} ${what}; ${said}`, { lastOutput });
 }
