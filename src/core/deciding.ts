@@ -24,7 +24,7 @@ interface Parts {
   readonly policy: Policy;
 }
 
-/** With so many models that wait, not every leaver and every release is a reason to ask at once, but only to ask within a second. */
+/** With so many models that wait, not everyone who comes or goes is a reason to ask at once, but only to ask within a second. */
 const MANY_WAITING = 32;
 const SOON_MS = 1_000;
 
@@ -69,8 +69,15 @@ export class Deciding {
     if (holds === NOTHING_CAN_BEGIN) return;
     const load = loadOf(record);
     if (holds === null || load === 0 || load < holds.loadAtLeast) this.#due.add(island);
-    // Of several who are awake on a device another one may be the one to leave now.
-    else if (island.waiting.size > 0 && this.#isInCompany(record)) this.#askSoon(island, nowMs);
+    else this.granted(record, nowMs);
+  }
+
+  /** A request of this model was let in: where memory is counted, it may be another one now who is to make room. */
+  granted({ island, spec, leases }: ModelRecord, nowMs: number): void {
+    if (island.waiting.size === 0 || island.holds === NOTHING_CAN_BEGIN) return;
+    for (const { memoryBytes, residents } of this.#parts.engines.devices.of(spec)) {
+      if (memoryBytes !== null && (residents.size > 1 || leases.size === 1)) return this.#askSoon(island, nowMs);
+    }
   }
 
   /** Somebody does not wait for this model any more: others may come first now. */
@@ -78,8 +85,10 @@ export class Deciding {
     const { island, queue } = record;
     // It is awake, and has less to do than before.
     if (record.state.kind === "awake") this.released(record, nowMs);
-    if (island.holds?.leaversMatter === false || (!wasOldest && queue.length > 0)) return;
-    this.#askSoon(island, nowMs);
+    // A sleeper whom nobody wants any more can be ended where memory is counted.
+    const isFree = queue.length === 0 && this.#countsMemory(record);
+    const matters = island.holds?.leaversMatter !== false && (wasOldest || queue.length === 0);
+    if ((matters || isFree) && island.holds !== NOTHING_CAN_BEGIN) this.#askSoon(island, nowMs);
   }
 
   /** Looks at all islands for which there was a reason. */
@@ -169,9 +178,8 @@ export class Deciding {
     if (decision.askAgainAtMs !== null) this.#askBy(island, decision.askAgainAtMs);
   }
 
-  #isInCompany({ spec }: ModelRecord): boolean {
-    const { devices } = this.#parts.engines;
-    return spec.devices.some((id) => devices.get(id).residents.size > 1);
+  #countsMemory({ spec }: ModelRecord): boolean {
+    return this.#parts.engines.devices.of(spec).some(({ memoryBytes }) => memoryBytes !== null);
   }
 
   #askSoon(island: Island, nowMs: number): void {

@@ -53,12 +53,13 @@ export class Scheduler {
   /** A request has arrived. Answered by `grant` or `refuse`, perhaps before this returns. */
   onRequest(waiter: WaiterId, model: ModelId, nowMs: number, priority?: Priority): void {
     this.#enter(nowMs);
-    const { admission, engines, shutdown } = this.#rooms;
+    const { admission, engines, deciding, shutdown } = this.#rooms;
     const record = engines.get(model);
     const weighs = priority ?? record.spec.priority ?? "normal";
     if (shutdown.phase !== "running") admission.refuseAtOnce(waiter, record, SHUTTING_DOWN, nowMs);
     else if (record.state.kind === "awake" && admission.hasRoom(record)) {
       admission.grantAtOnce(waiter, record, weighs, nowMs);
+      deciding.granted(record, nowMs);
     } else if (record.lastFailure !== null && record.retryAtMs > nowMs) {
       admission.refuseAtOnce(waiter, record, withRetryAfter(record.lastFailure, record.retryAtMs - nowMs), nowMs);
     } else {
