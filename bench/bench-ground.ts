@@ -48,9 +48,8 @@ export class BenchGround implements AsyncDisposable {
   /** Null: each engine's own flags say how long it takes. */
   constructor(pace: Pace | null) {
     this.setLoadMs(0);
-    const script = `#!/bin/sh\nread -r MOCK_VLLM_LOAD_MS < '${this.#loadFile}'\nexport MOCK_VLLM_LOAD_MS\n`;
-    writeFileSync(this.engineProgram, `${script}exec '${process.execPath}' '${STAND_IN}' "$@"\n`);
-    chmodSync(this.engineProgram, 0o755);
+    const load = `read -r MOCK_VLLM_LOAD_MS < '${this.#loadFile}'\nexport MOCK_VLLM_LOAD_MS`;
+    this.executable("engine", `${load}\nexec '${process.execPath}' '${STAND_IN}' "$@"`);
     const clean = Object.entries(process.env).filter(([name]) => !/^(MOCK_)?VLLM_|^CUDA_|^NODE_|^LLMUX_/.test(name));
     this.#environment = {
       ...Object.fromEntries(clean),
@@ -70,6 +69,13 @@ export class BenchGround implements AsyncDisposable {
   write(name: string, text: string): string {
     const path = join(this.folder, name);
     writeFileSync(path, text);
+    return path;
+  }
+
+  /** Writes a shell script into the folder and returns its path. */
+  executable(name: string, script: string): string {
+    const path = this.write(name, `#!/bin/sh\n${script}\n`);
+    chmodSync(path, 0o755);
     return path;
   }
 

@@ -9,6 +9,7 @@ import { coldStart } from "./cold-start.ts";
 import { endurance } from "./endurance.ts";
 import { readCommand, type BenchOptions } from "./options.ts";
 import { policies } from "./policies.ts";
+import { proxy } from "./proxy/proxy.ts";
 import { rate } from "./rate.ts";
 import { replay } from "./replay.ts";
 import { formatReport, holds, type Report } from "./report.ts";
@@ -43,6 +44,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   scheduler: { run: schedulerSpeed },
   replay: { run: replay, needs: ["trace"] },
   "vllm-serve": { run: vllmServe },
+  proxy: { run: proxy },
 };
 
 async function main(args: readonly string[]): Promise<number> {

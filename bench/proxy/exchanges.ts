@@ -1,0 +1,60 @@
+/** What is asked and answered: the same bytes through every proxy. */
+
+/** The model that answers. */
+export const AWAKE_MODEL = "bench/awake-1B";
+
+/** The model that never comes up. */
+export const SILENT_MODEL = "bench/silent-1B";
+
+/** A stream's pieces, and how far apart they are. */
+export const CHUNKS = 128;
+export const CHUNK_EVERY_MS = 5;
+
+/** The size of a large body and of a large answer. */
+export const BIG_BYTES = 100_000_000;
+
+/** What the upstream is to answer: a short JSON document, a stream, a stream that stops after its first chunk, a large body, or `{}`. */
+export type Kind = "json" | "stream" | "idle" | "big" | "nothing";
+
+const REQUEST_BYTES = 1_500;
+
+/** An answer as an engine gives it. */
+export const JSON_ANSWER = JSON.stringify({
+  id: "chatcmpl-0123456789abcdef",
+  object: "chat.completion",
+  created: 1_700_000_000,
+  model: AWAKE_MODEL,
+  choices: [{ index: 0, message: { role: "assistant", content: "word ".repeat(64) }, finish_reason: "stop" }],
+  usage: { prompt_tokens: 300, total_tokens: 364, completion_tokens: 64 },
+});
+
+/** An event as engines send one for each token. */
+export const STREAM_CHUNK = `data: ${JSON.stringify({
+  id: "chatcmpl-0123456789abcdef",
+  object: "chat.completion.chunk",
+  created: 1_700_000_000,
+  model: AWAKE_MODEL,
+  choices: [{ index: 0, delta: { content: " word" }, logprobs: null, finish_reason: null }],
+})}\n\n`;
+
+/** A chat request of 1,500 bytes. */
+export function chatBody(model: string, stream: boolean): string {
+  const body = (content: string): string =>
+    JSON.stringify({ model, stream, messages: [{ role: "user", content }], max_tokens: 64, temperature: 0.7 });
+  return body("x".repeat(REQUEST_BYTES - body("").length));
+}
+
+/** The whole request as it goes over the wire. */
+export function requestBytes(key: string, kind: Kind, body: string): Buffer {
+  const head = [
+    "POST /v1/chat/completions HTTP/1.1",
+    "host: 127.0.0.1",
+    "accept: application/json",
+    "user-agent: bench/1",
+    `authorization: Bearer ${key}`,
+    "content-type: application/json",
+    `x-bench: ${kind}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+  ];
+  return Buffer.from(`${head.join("\r\n")}\r\n\r\n${body}`);
+}

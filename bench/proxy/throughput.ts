@@ -1,0 +1,101 @@
+/** CPU of each proxy for a short request and for a chunk of a stream, all in turns. */
+import { medianOf } from "../distribution.ts";
+import type { Check, Table } from "../report.ts";
+import { KEY, LLMUX, named, type Contender, type Field } from "./contenders.ts";
+import { cpuTimeUs } from "./cpu-time.ts";
+import { AWAKE_MODEL, chatBody, CHUNKS, requestBytes, type Kind } from "./exchanges.ts";
+import { Wire } from "./wire.ts";
+
+/** One kind of load. */
+interface Load {
+  readonly kind: Kind;
+  readonly title: string;
+  readonly unit: string;
+  readonly connections: number;
+  /** In one round, all connections together. */
+  readonly requests: number;
+  /** In one request. */
+  readonly units: number;
+  readonly rounds: number;
+}
+
+/** The two loads of the comparison. */
+export const REQUESTS: Load = {
+  kind: "json",
+  title: "JSON chat requests of 1.5 KB, 64 at a time",
+  unit: "µs/request",
+  connections: 64,
+  requests: 6_000,
+  units: 1,
+  rounds: 7,
+};
+
+export const CHUNK_STREAMS: Load = {
+  kind: "stream",
+  title: `streams of ${CHUNKS} chunks, one each 5 ms, 50 at once`,
+  unit: "µs/chunk",
+  connections: 50,
+  requests: 150,
+  units: CHUNKS,
+  rounds: 5,
+};
+
+/** Of the CPU of llmux, to that of a peer: at most this. */
+type Bounds = Readonly<Record<string, number>>;
+
+/** What is asked of a request, and of a chunk. */
+export const REQUEST_BOUNDS: Bounds = { nginx: 3, "llmux 0.3.0": 1.3, "llama-swap": 1 };
+export const CHUNK_BOUNDS: Bounds = { nginx: 1.6, "llmux 0.3.0": 1, "llama-swap": 1 };
+
+interface Round {
+  readonly cpuUs: number;
+  readonly perSecond: number;
+}
+
+/** Plays the load through every contender, in turns, and compares. */
+export async function throughput(field: Field, load: Load, bounds: Bounds): Promise<{ table: Table; checks: Check[] }> {
+  const rounds = new Map<string, Round[]>(field.contenders.map(({ name }) => [name, []]));
+  for (const contender of field.contenders) await play(contender, load);
+  for (let round = 0; round < load.rounds; round += 1) {
+    for (const contender of field.contenders) rounds.get(contender.name)?.push(await play(contender, load));
+  }
+  const cpuOf = (name: string): number => medianOf((rounds.get(name) ?? []).map(({ cpuUs }) => cpuUs));
+  const own = cpuOf(LLMUX);
+  const rows = field.contenders.map(({ name }) => {
+    const all = rounds.get(name) ?? [];
+    const figures = all.map(({ cpuUs }) => cpuUs);
+    const rate = medianOf(all.map(({ perSecond }) => perSecond));
+    return [name, cpuOf(name), Math.min(...figures), Math.max(...figures), own / cpuOf(name), rate];
+  });
+  const checks = Object.entries(bounds)
+    .filter(([name]) => named(field, name) !== null)
+    .map(([name, target]): Check => {
+      const what = `${load.unit}: llmux to ${name}`;
+      return { what, measured: own / cpuOf(name), bound: "at most", target, unit: "times" };
+    });
+  const columns = ["", load.unit, "least", "most", "llmux is", "units/s"];
+  return { table: { title: `${load.title}; medians of ${load.rounds} rounds`, columns, rows }, checks };
+}
+
+/** One round: each connection asks again as soon as it has its answer. */
+async function play({ port, pids, name }: Contender, load: Load): Promise<Round> {
+  const { kind, connections, units } = load;
+  const request = requestBytes(KEY, kind, chatBody(AWAKE_MODEL, kind !== "json"));
+  const wires = await Promise.all(Array.from({ length: connections }, () => Wire.open(port)));
+  let left = load.requests;
+  const work = async (wire: Wire): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      const { status } = await wire.ask(request);
+      if (status !== 200) throw new Error(`${name} answered ${status}`);
+    }
+  };
+  const beganAtMs = performance.now();
+  const before = cpuTimeUs(pids);
+  await Promise.all(wires.map(work));
+  const total = load.requests * units;
+  const cpuUs = (cpuTimeUs(pids) - before) / total;
+  const perSecond = (total / (performance.now() - beganAtMs)) * 1_000;
+  for (const wire of wires) wire.close();
+  return { cpuUs, perSecond };
+}
