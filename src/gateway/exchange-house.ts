@@ -9,9 +9,10 @@ import type { LeaseDesk } from "./lease-desk.ts";
 import type { ListingSource } from "./listing.ts";
 import type { MadeResponses } from "./made-responses.ts";
 import type { Models } from "./models.ts";
+import type { Chained } from "./open-requests.ts";
 
 /** A request in progress, as the server sees it. */
-export interface OpenRequest {
+export interface OpenRequest extends Chained<OpenRequest> {
   /** In ms since 1970. */
   readonly arrivedAtEpochMs: number;
   /** The server takes no more: its connection is not to be used again. */

@@ -64,6 +64,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   readonly #startedAtMs: number;
   /** In ms since 1970. */
   readonly arrivedAtEpochMs: number;
+  before: OpenRequest | null = null;
+  after: OpenRequest | null = null;
   readonly #retries = new Retries();
   #dialect: Dialect = "openai";
   #guest: Guest | null = null;

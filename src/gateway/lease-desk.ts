@@ -146,9 +146,7 @@ export class LeaseDesk {
   onRevoke(lease: Lease, failure: Failure): void {
     const grant = this.#grants.get(lease.id);
     assert(grant !== undefined, `lease ${lease.id} is revoked, and nobody has it`);
-    queueMicrotask(() => {
-      if (!grant.isReleased) grant.applicant.onRevoked(failure);
-    });
+    queueMicrotask(() => grant.revoke(failure));
   }
 
   #newGrant(lease: Lease, applicant: Applicant): Grant {
@@ -187,18 +185,19 @@ export class LeaseDesk {
 export class Grant {
   readonly kind = "granted";
   readonly lease: Lease;
-  readonly applicant: Applicant;
   readonly #desk: LeaseDesk;
-  #isReleased = false;
+  /** Null when it has been released. Kept no longer, since the tables of a map hold what they held (see `OpenRequests`). */
+  #applicant: Applicant | null;
 
   constructor(lease: Lease, applicant: Applicant, desk: LeaseDesk) {
     this.lease = lease;
-    this.applicant = applicant;
+    this.#applicant = applicant;
     this.#desk = desk;
   }
 
-  get isReleased(): boolean {
-    return this.#isReleased;
+  /** Tells who has it, unless it has been released. */
+  revoke(failure: Failure): void {
+    this.#applicant?.onRevoked(failure);
   }
 
   /** How much of the wait was the start or the wake of the model, in ms. */
@@ -213,8 +212,8 @@ export class Grant {
 
   /** Throws `AssertionError` at the second call. */
   release(outcome: LeaseOutcome): void {
-    assert(!this.#isReleased, `lease ${this.lease.id} is released twice`);
-    this.#isReleased = true;
+    assert(this.#applicant !== null, `lease ${this.lease.id} is released twice`);
+    this.#applicant = null;
     this.#desk.release(this.lease, outcome);
   }
 }

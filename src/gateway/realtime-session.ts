@@ -71,6 +71,8 @@ interface Result {
  */
 export class RealtimeSession implements Applicant, HoldOwner, LinkOwner, OpenRequest {
   readonly arrivedAtEpochMs: number;
+  before: OpenRequest | null = null;
+  after: OpenRequest | null = null;
   readonly #house: ExchangeHouse;
   readonly #request: IncomingMessage;
   readonly #client: Duplex;

@@ -20,6 +20,7 @@ import { Heart } from "./heart.ts";
 import { MadeResponses } from "./made-responses.ts";
 import { RealtimeSession } from "./realtime-session.ts";
 import { REALTIME_PATH, splitTarget } from "./routes.ts";
+import { OpenRequests } from "./open-requests.ts";
 import { isWebSocket } from "./web-socket-handshake.ts";
 import { Models, type GatewayModel } from "./models.ts";
 
@@ -124,7 +125,7 @@ class HttpGateway implements Gateway {
   readonly #house: ExchangeHouse;
   readonly #connections: ConnectionLimit;
   readonly #identity: (() => TlsIdentity) | null;
-  readonly #open = new Set<OpenRequest>();
+  readonly #open = new OpenRequests<OpenRequest>();
   readonly #sessions = new Set<RealtimeSession>();
   /** Connections whose request turned out broken, with the status that they got. */
   readonly #broken = new WeakMap<Duplex, number>();
@@ -210,8 +211,7 @@ class HttpGateway implements Gateway {
   }
 
   oldestArrivalEpochMs(): number | null {
-    const [oldest] = this.#open;
-    return oldest?.arrivedAtEpochMs ?? null;
+    return this.#open.oldest?.arrivedAtEpochMs ?? null;
   }
 
   idle(): Promise<void> {
@@ -246,7 +246,7 @@ class HttpGateway implements Gateway {
   }
 
   #onEnded(exchange: OpenRequest, tell: () => void): void {
-    this.#open.delete(exchange);
+    this.#open.remove(exchange);
     try {
       tell();
     } catch (error) {
