@@ -186,3 +186,15 @@ it("entries and records go to the log at their level", () => {
   logAccess(log, { ...record, outcome: "failed" });
   deepEqual(written, ["info: shutdown ended", "warn: request failed"]);
 });
+
+it("what is always debug is not made for a log that has no ear for it", () => {
+  const written: string[] = [];
+  const at = (level: string) => (name: string) => void written.push(`${level}: ${name}`);
+  const log: Log = { debugs: false, debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  logJournal(log, { kind: "request granted", atMs: 0, model: "a", waiter: 1, waitedMs: 0 });
+  logAccess(log, record);
+  deepEqual(written, []);
+  logAccess(log, { ...record, outcome: "refused" });
+  logJournal(log, { kind: "shutdown ended", atMs: 0 });
+  deepEqual(written, ["warn: request refused", "info: shutdown ended"]);
+});

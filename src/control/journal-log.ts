@@ -34,15 +34,26 @@ import { stateEvent } from "./state-event.ts";
 
 /** Writes an entry of the journal to the log. */
 export function logJournal(log: Log, entry: JournalEntry): void {
+  if (log.debugs === false && ALWAYS_DEBUG.has(entry.kind)) return;
   const { level, event, fields } = journalEvent(entry);
   log[level](event, fields);
 }
 
 /** Writes an access record to the log. */
 export function logAccess(log: Log, record: AccessRecord): void {
+  if (log.debugs === false && !isFault(record)) return;
   const { level, event, fields } = accessEvent(record);
   log[level](event, fields);
 }
+
+/** What happens for every request. */
+const ALWAYS_DEBUG: ReadonlySet<JournalEntry["kind"]> = new Set([
+  "request queued",
+  "request granted",
+  "request refused",
+  "request abandoned",
+  "lease released",
+]);
 
 /** What the log says of an entry of the journal. */
 export function journalEvent(entry: JournalEntry): LogEvent {
@@ -104,7 +115,6 @@ export function journalEvent(entry: JournalEntry): LogEvent {
 
 /** What the log says of a finished request. */
 export function accessEvent(record: AccessRecord): LogEvent {
-  const isFault = record.outcome === "refused" || record.outcome === "failed";
   const fields = {
     request_id: record.requestId,
     method: record.method,
@@ -119,7 +129,11 @@ export function accessEvent(record: AccessRecord): LogEvent {
     // The engine's last output is in the event of the engine's own failure: not again for each request that it cost.
     ...(record.failure === undefined ? {} : { code: record.failure.code, reason: record.failure.message }),
   };
-  return { level: isFault ? "warn" : "debug", event: `request ${record.outcome}`, fields };
+  return { level: isFault(record) ? "warn" : "debug", event: `request ${record.outcome}`, fields };
+}
+
+function isFault({ outcome }: AccessRecord): boolean {
+  return outcome === "refused" || outcome === "failed";
 }
 
 function sides({ from, to }: { readonly from: readonly string[]; readonly to: string }): LogFields {

@@ -48,6 +48,7 @@ export function createLog(options: LogOptions): ClosableLog {
     logger[level]({ event, ...(shown(fields, 0) as LogFields) });
   };
   return {
+    debugs: logger.isLevelEnabled("debug"),
     debug: (event, fields = {}) => write("debug", event, fields),
     info: (event, fields = {}) => write("info", event, fields),
     warn: (event, fields = {}) => write("warn", event, fields),

@@ -46,6 +46,8 @@ export function candidatesOn(
   parts: Parts,
   nowMs: number,
 ): { readonly possible: readonly Candidate[]; readonly impossible: readonly Candidate[] } {
+  // After nearly every request that ends.
+  if (island.waiting.size === 0) return NONE;
   const moment = newMoment(nowMs);
   const found: Candidate[] = [];
   for (const record of island.waiting) if (isCandidate(record)) found.push(candidateOf(record, parts, moment));
@@ -53,6 +55,8 @@ export function candidatesOn(
   if (impossible.size === 0) return { possible: found, impossible: [] };
   return { possible: found.filter((candidate) => !impossible.has(candidate)), impossible: [...impossible] };
 }
+
+const NONE = { possible: [], impossible: [] } as const;
 
 /** True for one that is neither awake nor on its way. */
 export function isCandidate(record: ModelRecord): boolean {

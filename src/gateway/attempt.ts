@@ -10,6 +10,7 @@ import { answerHeaders } from "./headers.ts";
 import { ResponseIdSearch, type MadeResponses } from "./made-responses.ts";
 import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS, UsageTail, type TokenCounts } from "./usage-tail.ts";
+import { writeChunk } from "./write-chunk.ts";
 
 /** What is sent. */
 export interface EngineRequest {
@@ -211,7 +212,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#lastByte = chunk[chunk.length - 1] ?? 0;
     this.#usage?.push(chunk);
     if (this.#idSearch !== null) this.#rememberId(this.#idSearch, chunk);
-    return this.#response.write(chunk);
+    return writeChunk(this.#response, chunk);
   }
 
   #end(): void {

@@ -25,6 +25,7 @@ import { StallWatch } from "./stall-watch.ts";
 import type { Dialect, Route } from "./routes.ts";
 import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS } from "./usage-tail.ts";
+import { writeChunk } from "./write-chunk.ts";
 
 /** How it ended, as far as the gateway and the engine are concerned. */
 interface Result {
@@ -201,7 +202,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       this.#isOpened = true;
       this.#response.writeHead(200, [...STREAM_HEADERS, ...this.#ownHeaders()]);
     }
-    if (this.#response.writableLength <= UNREAD_BEATS_MAX) this.#response.write(comment);
+    if (this.#response.writableLength <= UNREAD_BEATS_MAX) writeChunk(this.#response, Buffer.from(comment));
     this.#ownBytesOut += comment.length;
   }
 
