@@ -6,7 +6,8 @@ import * as nodeModule from "node:module";
 // V8 lets garbage grow to several times what is in use: tens of MiB that the weights of sleeping models could have. With these
 // a gateway's memory stays where it is after its first seconds (bench/README.md, endurance). They must be given when Node starts, so
 // the process becomes another one with the same pid; Node before 22.15 cannot do that and goes on as it is.
-const MEMORY_FLAGS = ["--max-semi-space-size=8", "--heap-growing-percent=50"];
+// When thousands of requests have gone, what they left is collected: nothing else might happen for hours that led to it.
+const MEMORY_FLAGS = ["--max-semi-space-size=8", "--heap-growing-percent=50", "--expose-gc"];
 if (process.argv[2] === "serve" && !MEMORY_FLAGS.every((flag) => process.execArgv.includes(flag))) {
   const command = [process.execPath, ...MEMORY_FLAGS, ...process.execArgv, ...process.argv.slice(1)];
   process.execve?.(process.execPath, command, process.env);

@@ -65,6 +65,12 @@ export interface AppOptions {
   readonly onJournal?: (entry: JournalEntry) => void;
 }
 
+/**
+ * So long after a surge of requests their memory is given back: the last of them have gone then too. What is outside of the heap is
+ * free only when the second time is over.
+ */
+const SURGE_TIDY_MS: readonly number[] = [1_000, 4_000];
+
 /** Builds an app; nothing runs before `start`. */
 export function createApp(config: Config, options: AppOptions): App {
   const { platform, log, version } = options;
@@ -152,6 +158,9 @@ export function createApp(config: Config, options: AppOptions): App {
       metrics.recordAccess(entry);
       logAccess(log, entry);
       recorder?.record(entry);
+    },
+    onSurgeOver() {
+      for (const afterMs of SURGE_TIDY_MS) clock.after(afterMs, () => platform.collectGarbage?.());
     },
     onBug: (error) =>
       log.error("bug", { message: describeError(error), stack: error instanceof Error ? error.stack : "" }),

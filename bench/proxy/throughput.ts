@@ -17,6 +17,8 @@ interface Load {
   /** In one request. */
   readonly units: number;
   readonly rounds: number;
+  /** Rounds before those: a program that is compiled as it runs is not what it will be after its first requests. */
+  readonly warmUpRounds: number;
 }
 
 /** The two loads of the comparison. */
@@ -28,6 +30,7 @@ export const REQUESTS: Load = {
   requests: 6_000,
   units: 1,
   rounds: 7,
+  warmUpRounds: 5,
 };
 
 export const CHUNK_STREAMS: Load = {
@@ -38,6 +41,7 @@ export const CHUNK_STREAMS: Load = {
   requests: 150,
   units: CHUNKS,
   rounds: 5,
+  warmUpRounds: 1,
 };
 
 /** Of the CPU of llmux, to that of a peer: at most this. */
@@ -55,7 +59,9 @@ interface Round {
 /** Plays the load through every contender, in turns, and compares. */
 export async function throughput(field: Field, load: Load, bounds: Bounds): Promise<{ table: Table; checks: Check[] }> {
   const rounds = new Map<string, Round[]>(field.contenders.map(({ name }) => [name, []]));
-  for (const contender of field.contenders) await play(contender, load);
+  for (let round = 0; round < load.warmUpRounds; round += 1) {
+    for (const contender of field.contenders) await play(contender, load);
+  }
   for (let round = 0; round < load.rounds; round += 1) {
     for (const contender of field.contenders) rounds.get(contender.name)?.push(await play(contender, load));
   }

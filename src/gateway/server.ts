@@ -21,6 +21,7 @@ import { MadeResponses } from "./made-responses.ts";
 import { RealtimeSession } from "./realtime-session.ts";
 import { REALTIME_PATH, splitTarget } from "./routes.ts";
 import { OpenRequests } from "./open-requests.ts";
+import { Surge } from "./surge.ts";
 import { isWebSocket } from "./web-socket-handshake.ts";
 import { Models, type GatewayModel } from "./models.ts";
 
@@ -40,6 +41,8 @@ export interface GatewayOptions {
   readonly spoolFolder?: string;
   /** Called once for each request, when it is over. */
   readonly onAccess: (record: AccessRecord) => void;
+  /** There were thousands of requests in progress, and nearly all of them are over. */
+  readonly onSurgeOver?: () => void;
   /** Something is wrong with llmux itself; the request has been answered with 500, and the gateway goes on. */
   readonly onBug: (error: unknown) => void;
   /** Where the defaults do not suit. */
@@ -129,6 +132,7 @@ class HttpGateway implements Gateway {
   readonly #sessions = new Set<RealtimeSession>();
   /** Connections whose request turned out broken, with the status that they got. */
   readonly #broken = new WeakMap<Duplex, number>();
+  readonly #surge: Surge;
   #onIdle: (() => void)[] = [];
   #isStopping = false;
 
@@ -163,6 +167,7 @@ class HttpGateway implements Gateway {
       isSurplus: (request) => this.#connections.isSurplus(request.socket),
       brokenRequestStatus: (request) => this.#broken.get(request.socket),
     };
+    this.#surge = new Surge(options.onSurgeOver ?? (() => {}));
     this.#server = listener(limits, options.tls !== undefined);
     this.#identity = options.tls ?? null;
     this.#connections = new ConnectionLimit(this.#server, limits.connectionsMax, clock);
@@ -232,6 +237,7 @@ class HttpGateway implements Gateway {
   #onRequest(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const exchange = new Exchange(this.#house, request, response, expectsContinue);
     this.#open.add(exchange);
+    this.#surge.onCount(this.#open.size);
     if (this.#isStopping) exchange.closeAfterwards();
     exchange.begin();
   }
@@ -247,6 +253,7 @@ class HttpGateway implements Gateway {
 
   #onEnded(exchange: OpenRequest, tell: () => void): void {
     this.#open.remove(exchange);
+    this.#surge.onCount(this.#open.size);
     try {
       tell();
     } catch (error) {

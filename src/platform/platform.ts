@@ -26,6 +26,8 @@ export interface Platform {
   readonly freeMemoryBytes: () => number | null;
   readonly claimPort: (host: string, port: number) => Promise<number>;
   readonly lockStateDir: (stateDir: string) => InstanceLock;
+  /** Gives memory that is not in use back to the system, as far as that is possible; takes some ten ms. */
+  readonly collectGarbage?: () => void;
   /** Replaces the names of programs that llmux brings along. */
   readonly resolveCommand: (command: readonly string[]) => readonly string[];
 }
@@ -45,6 +47,8 @@ export function systemPlatform(): Platform {
     freeMemoryBytes: () => availableMemoryBytes(),
     claimPort,
     lockStateDir: (stateDir) => lockStateDir(stateDir, systemProcesses),
+    // There with `--expose-gc`, with which `bin/llmux.js` starts the gateway.
+    collectGarbage: () => globalThis.gc?.({ type: "major", execution: "sync" }),
     resolveCommand: resolveStandIn,
   };
 }
