@@ -123,7 +123,7 @@ async function costOf(contender: Contender, count: number, begin: (wire: Wire) =
   }
   const during = await settled(rss);
   for (const wire of wires) wire.close();
-  await setTimeout(AFTERWARDS_MS);
+  if (contender.name === LLMUX) await setTimeout(AFTERWARDS_MS);
   const after = await settled(rss);
   return { kb: (during - before) / count / 1_000, before, during, after };
 }

@@ -23,6 +23,7 @@ export async function proxy(): Promise<Report> {
   const keep = (name: string, part: Part): void => {
     tables.push(...part.tables);
     checks.push(...part.checks);
+    console.error(`${name}: done`);
     loads.push(`${name} ${(loadavg()[0] ?? 0).toFixed(1)}`);
   };
   keep("requests", single(await throughput(field, REQUESTS, REQUEST_BOUNDS)));
