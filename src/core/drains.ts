@@ -103,7 +103,7 @@ export class Drains {
 /** What has gone on after a wake does not stand still again sooner, in ms: two models could else take turns without serving anyone. */
 const RUN_MIN_MS = 1_000;
 
-/** Whether nothing runs on it any more that may not stand still. */
+/** Whether nothing runs on it any more that may not stand still; one that sleeps already has been drained. */
 export function isDrained(record: ModelRecord): boolean {
-  return record.leases.size === 0 || record.drainIsSpent;
+  return record.leases.size === 0 || record.drainIsSpent || record.state.kind === "asleep";
 }
