@@ -72,6 +72,22 @@ describe("a wake that finds too little memory", () => {
     assert.deepEqual(leaves(-20), ["sleep big 1"]);
   });
 
+  it("is tried again also when requests stand still in one that has left for it", () => {
+    const need = { needBytes: 30 * GIB };
+    const models = {
+      a: need,
+      b: { ...need, canSuspend: true },
+      s: { needBytes: 10 * GIB, beginsAsleepAt: 1 as const },
+    };
+    const options = { models, devices: [{ id: "0", memoryBytes: 40 * GIB }], drainBudgetMs: 0 };
+    const stage = new SchedulerOnStage(options).request("b", 1).awake("b").request("a", 2).pass(30_000);
+    stage.asleep("b").told();
+    assert.equal(stage.state("a"), "starting");
+    stage.wakeFailed("a", "out_of_memory").stopped("a");
+    assert.deepEqual(stage.told(), ["stop a", "stop s"]);
+    assert.deepEqual(stage.stopped("s").told(), ["start a"]);
+  });
+
   it("ends a sleeper's process, if nobody else is there", () => {
     const models = { a: { beginsAsleepAt: 1 as const }, s: { beginsAsleepAt: 1 as const } };
     const stage = new SchedulerOnStage({ models }).request("a", 1).wakeFailed("a", "out_of_memory");
