@@ -57,8 +57,7 @@ export class AppWorld {
   endedAtMs: number | null = null;
   killedAtMs: number | null = null;
 
-  /** `isStrict`: also what llmux is known not to hold yet. */
-  constructor(scenario: AppScenario, trace: Trace, mutate: PlatformMutation, isStrict: boolean) {
+  constructor(scenario: AppScenario, trace: Trace, mutate: PlatformMutation) {
     this.scenario = scenario;
     this.trace = trace;
     this.#mutate = mutate;
@@ -76,7 +75,6 @@ export class AppWorld {
       scenario,
       clock: this.clock,
       referee: this.referee,
-      isStrict,
       clients: () => this.clients,
       note: (what, model, id) => this.note(what, model, id),
       isKilled: () => this.#phase === "killed" || this.#phase === "starting",

@@ -1,7 +1,7 @@
 /** Deliberate bugs between llmux and its clients, and the rules that must notice them. */
 import type { AppBug } from "./bugs-around-the-app.ts";
 import type { PlatformMutation } from "./app-world.ts";
-import type { ServerSocket, Tampering } from "./connection.ts";
+import type { Tampering } from "./connection.ts";
 import { secretOf } from "./key-rules.ts";
 
 /** By a sentence that says what llmux would be. Each is made anew for every run. */
@@ -23,33 +23,17 @@ export const BUGS_AT_THE_DOOR: Readonly<Record<string, () => AppBug>> = {
     mutation: tampering(() => ({ toClient: (text) => text.replaceAll(": llmux model=a", ": llmux model=b") })),
     noticedBy: ["heartbeats are for those who wait"],
   }),
-  "beats on when the engine has the request": () => ({
-    mutation: (platform, life) => {
-      life.network.tamperWith = () => {
-        let [isBeating, isOwn] = [false, false];
-        const beatOn = (beat: string, socket: ServerSocket): void => {
-          platform.clock.after(BEAT_AGAIN_MS, () => {
-            if (socket.destroyed) return;
-            isOwn = true;
-            socket.write(beat);
-            isOwn = false;
-            beatOn(beat, socket);
-          });
-        };
-        return {
-          toClient(text, socket) {
-            if (isBeating) return isOwn ? text : text.replaceAll(BEATS, "");
-            const [beat] = text.match(BEATS) ?? [];
-            isBeating = beat !== undefined;
-            if (beat !== undefined) beatOn(beat, socket);
-            return text;
-          },
-        };
-      };
-      return platform;
-    },
-    noticedBy: ["heartbeats are for those who wait", "nothing looks complete that is not"],
-    firstSeed: 5,
+  "greets with a heartbeat whom its engine answers": () => ({
+    mutation: tampering(() => ({
+      toClient: (text) => text.replace(ANSWERED_STREAM, (head) => head + BEAT),
+    })),
+    noticedBy: ["heartbeats are for those who wait"],
+  }),
+  "stops to beat when the engine has the request": () => ({
+    mutation: tampering(() => ({
+      toClient: (text) => text.replaceAll(BEATS, (beat) => (beat.includes('state="awake"') ? "" : beat)),
+    })),
+    noticedBy: ["heartbeats come in time"],
   }),
   "beats in the midst of an answer": () => ({
     mutation: tampering(() => ({
@@ -125,10 +109,11 @@ export const BUGS_AT_THE_DOOR: Readonly<Record<string, () => AppBug>> = {
 /** A heartbeat as a chunk of its own. */
 const BEATS = /[0-9a-f]+\r\n: llmux [^\r]*\n\n\r\n/g;
 
+/** The head of a stream that begins with what an engine says. */
+const ANSWERED_STREAM = /^HTTP\/1\.1 200 [^]*event-stream[^]*?\r\n\r\n(?=[0-9a-f]+\r\n(?!: llmux ))/;
+
 const BEAT_TEXT = ': llmux model=a state="awake" position=1\n\n';
 const BEAT = `${BEAT_TEXT.length.toString(16)}\r\n${BEAT_TEXT}\r\n`;
-
-const BEAT_AGAIN_MS = 15_000;
 
 const KEY_PREFIX = "sk-llmux-";
 

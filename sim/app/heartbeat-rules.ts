@@ -3,7 +3,6 @@ import { requestIdOf } from "./answers.ts";
 import type { SimulatedClient } from "./clients.ts";
 import { WINDOW_BYTES } from "./connection.ts";
 import type { Referee } from "./referee.ts";
-import type { AppFault } from "./scenario.ts";
 
 /** What the rules know besides the client. */
 export interface HeartbeatCircumstances {
@@ -11,40 +10,31 @@ export interface HeartbeatCircumstances {
   /** Null: there are none. */
   readonly intervalMs: number | null;
   readonly timerLagMs: number;
-  readonly faults: readonly AppFault[];
-  /** Nobody may hear nothing for longer than the interval, whatever he waits for. */
-  readonly isStrict: boolean;
 }
 
 /** Heartbeats that are due this soon may be given with others, in ms. */
 const TOGETHER_MS = 250;
 
-/** How long nobody beats for who waits for the news of a crash, and not in a queue; with some room, in ms. */
-const CRASH_NEWS_MS = 16_000;
-
-/** So many waits may follow each other, each a little too short for a heartbeat. */
-const WAITS_MAX = 4;
+/** The end of a life reaches llmux a little later than it happens, in ms. */
+const NEWS_MS = 250;
 
 /** What may lie there unread: in the systems' buffers, and in llmux. */
 const UNREAD_MAX_BYTES = WINDOW_BYTES + 17 * 1024;
 
 const FORM =
-  /^: llmux model=(\S+) state="[a-z ]+"(?: stage="[a-z0-9 ]+")?(?: percent=(?:100|\d?\d))? position=[1-9]\d*\n\n$/;
+  /^: llmux model=(\S+) state="[a-z ]+"(?: stage="[a-z0-9 ]+")?(?: percent=(?:100|\d?\d))?(?: position=[1-9]\d*)?\n\n$/;
 
 /** Checked as they come, and when a wait is over. */
 export class HeartbeatRules {
   readonly #about: HeartbeatCircumstances;
-  /** Models and clients with which something goes wrong. */
-  readonly #troubled: ReadonlySet<string | number>;
 
   constructor(about: HeartbeatCircumstances) {
     this.#about = about;
-    this.#troubled = new Set(about.faults.map((fault) => ("model" in fault ? fault.model : fault.client)));
   }
 
   /**
-   * Rule "heartbeats are for those who wait": only for a stream, only while no engine has the request, each tells of the client's
-   * own model. Rule "heartbeats come in time": one in each interval, and no more.
+   * Rule "heartbeats are for those who wait": only for a stream, the first one only while no engine has the request, each tells of the
+   * client's own model. Rule "heartbeats come in time": one in each interval, and no more.
    */
   onBeat(client: SimulatedClient, beat: string, nowMs: number): void {
     const { intervalMs } = this.#about;
@@ -56,8 +46,8 @@ export class HeartbeatRules {
     fits(FORM.exec(beat)?.[1] === plan.model, () => `hears ${JSON.stringify(beat)}, and wants ${plan.model}`);
     this.#checkPile(client, beat, nowMs);
     if (intervalMs !== null && hearsAtOnce(client)) {
-      fits(client.onEngine === 0, () => "hears a heartbeat while an engine has its request");
-      const silentMs = nowMs - silentSince(client, nowMs);
+      fits(client.onEngine === 0 || client.beats > 0, () => "hears a first heartbeat while an engine has its request");
+      const silentMs = nowMs - silentSince(client);
       this.#demand(
         silentMs >= intervalMs - TOGETHER_MS,
         "heartbeats come in time",
@@ -70,20 +60,20 @@ export class HeartbeatRules {
     client.heardAtMs = nowMs;
   }
 
-  /** Who waits for a stream has not heard nothing for longer than it should. */
+  /** Who waits for a stream, or was promised one, has not heard nothing for longer than it should. */
   checkSilence(client: SimulatedClient, nowMs: number): void {
-    const { intervalMs, timerLagMs, isStrict } = this.#about;
-    if (intervalMs === null || client.plan.form !== "stream" || client.hasBytes || !hearsAtOnce(client)) return;
-    const silentMs = nowMs - silentSince(client, nowMs);
-    const { plan } = client;
-    const mayMeetCrash = !isStrict && (this.#troubled.has(plan.model) || this.#troubled.has(plan.id));
-    const waitMaxMs = intervalMs + timerLagMs + 1;
-    const maxMs = mayMeetCrash ? WAITS_MAX * (waitMaxMs + CRASH_NEWS_MS) : waitMaxMs;
+    const { intervalMs, timerLagMs } = this.#about;
+    const { plan, hasBytes, beats, outsideSinceMs } = client;
+    if (intervalMs === null || plan.form !== "stream" || hasBytes || !hearsAtOnce(client)) return;
+    if (outsideSinceMs === null && beats === 0) return;
+    const dueMs = silentSince(client) + intervalMs;
+    // It may have been silent for longer when its engine broke.
+    const latestMs = beats === 0 ? Math.max(dueMs, (outsideSinceMs ?? 0) + NEWS_MS) : dueMs;
     this.#demand(
-      silentMs <= maxMs,
+      nowMs <= latestMs + timerLagMs + 1,
       "heartbeats come in time",
       client,
-      () => `has heard nothing for ${silentMs} ms, and a heartbeat comes each ${intervalMs} ms`,
+      () => `has heard nothing for ${nowMs - silentSince(client)} ms, and a heartbeat comes each ${intervalMs} ms`,
     );
   }
 
@@ -114,7 +104,7 @@ function hearsAtOnce({ plan, isBehind }: SimulatedClient): boolean {
   return plan.pause === null && !isBehind;
 }
 
-/** Since when it waits and hears nothing; now, while it does not wait. */
-function silentSince({ outsideSinceMs, heardAtMs }: SimulatedClient, nowMs: number): number {
-  return outsideSinceMs === null ? nowMs : Math.max(outsideSinceMs, heardAtMs ?? 0);
+/** Since when it has said all that it has to say, or has heard a heartbeat. */
+function silentSince({ plan, askedAtMs, heardAtMs }: SimulatedClient): number {
+  return Math.max((askedAtMs ?? 0) + plan.sendMs, heardAtMs ?? 0);
 }

@@ -66,3 +66,24 @@ for (const waitsMs of [0, 20_000]) {
     assert.equal(broken, null);
   });
 }
+
+test("a client that waits for its stream hears something in each interval, also when its engine breaks", async () => {
+  const scenario = quiet();
+  const faults = [{ kind: "request", client: 1, nth: 1, does: "refuses the connection" }] as const;
+  const { broken } = await simulateApp({ ...scenario, faults });
+  assert.equal(broken, null);
+});
+
+test("a stream that was promised by a heartbeat does not fall silent while its engine is slow; one that was not, may", async () => {
+  const scenario = quiet();
+  const [first] = scenario.clients;
+  const [model] = scenario.models;
+  assert.ok(model !== undefined);
+  const slow = { ...first, firstByteMs: 50_000 };
+  const { broken } = await simulateApp({
+    ...scenario,
+    models: [{ ...model, startMs: 20_000 }],
+    clients: [slow, { ...slow, id: 2, atMs: 30_000 }],
+  });
+  assert.equal(broken, null);
+});

@@ -15,7 +15,6 @@ export interface WatchedWorld {
   readonly scenario: AppScenario;
   readonly clock: VirtualClock;
   readonly referee: Referee;
-  readonly isStrict: boolean;
   readonly clients: () => SimulatedClients;
   readonly note: (what: string, model: string, id: number) => void;
   isKilled(): boolean;
@@ -50,8 +49,7 @@ export class RequestWatch {
       outsideMaxMs: SENDINGS_MAX * settings.requestTimeoutMs + OUTSIDE_SLACK_MS,
     });
     const { timerLagMs, heartbeatMs } = settings;
-    const { isStrict } = world;
-    this.#heartbeatRules = new HeartbeatRules({ referee, intervalMs: heartbeatMs, timerLagMs, faults, isStrict });
+    this.#heartbeatRules = new HeartbeatRules({ referee, intervalMs: heartbeatMs, timerLagMs });
   }
 
   /** Another llmux begins, and knows nothing of what was. */

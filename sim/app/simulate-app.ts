@@ -37,13 +37,11 @@ export async function simulateApp(
   options: {
     readonly mutation?: PlatformMutation;
     readonly keepLines?: boolean;
-    /** Also what llmux is known not to hold yet (known-trouble.test.ts). */
-    readonly isStrict?: boolean;
   } = {},
 ): Promise<AppOutcome> {
   const trace = new Trace({ keepLines: options.keepLines === true });
-  const { mutation = (platform) => platform, isStrict = false } = options;
-  const world = new AppWorld(scenario, trace, mutation, isStrict);
+  const { mutation = (platform) => platform } = options;
+  const world = new AppWorld(scenario, trace, mutation);
   const onError = (error: unknown): void => world.onError(error);
   process.on("unhandledRejection", onError);
   process.on("uncaughtException", onError);

@@ -85,6 +85,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   #stallWatch: StallWatch | null = null;
   #wantsStream = false;
   #beats: Listener | null = null;
+  /** Since when a client that wants a stream hears nothing: since it has said all, or since the last heartbeat. */
+  #silentSinceMs = 0;
   /** The client has been told that a stream comes, before its engine was there. */
   #isOpened = false;
   #waitedMs = 0;
@@ -165,6 +167,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       }
       this.#forEngine = this.#requestFor(model, destination.path, body);
       this.#wantsStream = this.#route?.streams === true && "wantsStream" in ask && ask.wantsStream;
+      this.#silentSinceMs = this.#house.clock.nowMs();
       this.#ask(this.#forEngine);
     });
   }
@@ -187,17 +190,24 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     else {
       this.#waiting = answer;
       this.#waitsSinceMs = this.#house.clock.nowMs();
-      if (this.#wantsStream) this.#listen(answer, request.model);
+      this.#listen(answer);
     }
   }
 
-  #listen(place: Waiting, model: ModelId): void {
+  /** In the queue, or while there is no engine to be waited for. */
+  #listen(place: Waiting | null): void {
+    this.#stopListening();
+    if (!this.#wantsStream || this.#forEngine === null) return;
+    const { model } = this.#forEngine;
     this.#beats = { place, model, onBeat: (comment) => this.#guard(() => this.#beat(comment)) };
-    this.#house.heart.add(this.#beats);
+    this.#house.heart.add(this.#beats, this.#silentSinceMs);
   }
 
   /** The first one promises a stream, so from here on whatever goes wrong is told as its last event. */
   #beat(comment: string): void {
+    // From now on the engine speaks, or we have said our last word.
+    if (this.#attempt?.isStarted === true || this.#result !== null) return this.#stopListening();
+    this.#silentSinceMs = this.#house.clock.nowMs();
     if (!this.#isOpened) {
       this.#isOpened = true;
       this.#response.writeHead(200, [...STREAM_HEADERS, ...this.#ownHeaders()]);
@@ -207,18 +217,18 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   }
 
   onGrant(grant: Grant): void {
-    this.#stopListening();
+    this.#waiting = null;
     this.#guard(() => this.#forEngine !== null && this.#use(grant, this.#forEngine));
   }
 
   onRefusal(reason: Failure): void {
+    this.#waiting = null;
     this.#stopListening();
     this.#stopWaiting();
     this.#guard(() => this.#fail(reason));
   }
 
   #stopListening(): void {
-    this.#waiting = null;
     if (this.#beats !== null) this.#house.heart.remove(this.#beats);
     this.#beats = null;
   }
@@ -257,6 +267,9 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     if (connection === null) return this.#tryAgain("wait for the crash", this.#unreachable("has just ended"));
     if (!this.#retries.take(connection)) return this.#fail(this.#unreachable("broke the connection each time"));
     const head = { headers: this.#isOpened ? NOTHING : this.#ownHeaders(), isOpened: this.#isOpened };
+    // A stream that was promised must not fall silent, or proxies cut it. One that was not may still become an error of the engine's.
+    if (this.#isOpened) this.#listen(null);
+    else this.#stopListening();
     this.#attempt = new Attempt(this, this.#response, request, head);
     this.#attempt.send(connection);
   }
@@ -269,7 +282,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     const model = this.#forEngine?.model;
     if (model === undefined) return headers;
     headers.push("x-llmux-model", this.#house.models.headerValueOf(model));
-    if (this.#waiting !== null) return headers;
+    // They may still grow.
+    if (this.#waiting !== null || this.#isOpened) return headers;
     const queueMs = String(Math.round(this.#waitedMs + this.#waitedInVainMs));
     headers.push("x-llmux-queue-ms", queueMs, "x-llmux-wake-ms", String(Math.round(this.#wakeMs)));
     return headers;
@@ -346,6 +360,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     this.#attempt = null;
     if (next === "give up" || this.#forEngine === null) return this.#fail(reason);
     if (next === "wait for the crash") {
+      this.#listen(null);
       // With the lease in hand, the crash will be told to us as its revocation.
       this.#crashNotice = this.#house.clock.after(this.#house.crashNoticeMs, () => {
         this.#guard(() => this.#fail(reason));
@@ -416,6 +431,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       this.#stallWatch?.cancel();
       if (this.#waiting !== null) this.#stopWaiting();
       this.#waiting?.leave();
+      this.#waiting = null;
       this.#stopListening();
       // First the engine, then the lease: whoever gets the GPU next must not find our request still on it.
       this.#attempt?.cancel();

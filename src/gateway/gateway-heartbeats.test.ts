@@ -192,6 +192,46 @@ test("An engine that dies before its first byte is tried again although beats ha
   assert.equal(withoutBeats(heard.text), "data: 1\n\n");
 });
 
+test("A stream whose engine has broken the connection hears beats until it is known why, and again in the queue", async (context) => {
+  const stage = await createStage(context, { limits: { heartbeatMs: 15, crashNoticeMs: 60_000 } });
+  const engine = stage.engine("alpha");
+  await engine.start();
+  engine.handler = (response) => {
+    if (engine.lives === 2)
+      return void response.writeHead(200, { "content-type": "text/event-stream" }).end("data: 1\n\n");
+    // Longer than an interval: who asks an engine that is awake is promised nothing.
+    return void setTimeout(() => engine.die(), 50);
+  };
+  const answer = await open(stage, STREAM);
+  assert.equal(answer.headers["x-llmux-queue-ms"], undefined);
+  const heard = listen(answer);
+  await until(() => (heard.text.match(/^: llmux model=alpha state="awake"\n\n/gm)?.length ?? 0) >= 2, "beats");
+  stage.noticeCrash("alpha", failure("engine_crashed", "gone"));
+  assert.equal(await heard.ended, "whole");
+  assert.equal(withoutBeats(heard.text), "data: 1\n\n");
+});
+
+test("A stream that has heard a beat goes on to hear them while its engine is slow; one that has not hears the engine alone", async (context) => {
+  const stage = await slowStage(context);
+  stage.engine("alpha").handler = () => {};
+  const heard = listen(await open(stage, STREAM));
+  await stage.bringUp("alpha");
+  await until(() => (heard.text.match(/state="awake"\n/g)?.length ?? 0) >= 3, "beats of an awake engine");
+  const [slow] = stage.engine("alpha").openResponses;
+  const silent = open(stage, STREAM);
+  await until(() => stage.engine("alpha").openResponses.length === 2, "the second one is there");
+  await new Promise((resolve) => void setTimeout(resolve, 50));
+  for (const response of stage.engine("alpha").openResponses) {
+    response.writeHead(response === slow ? 200 : 400, { "content-type": "text/event-stream" });
+    response.end("data: 1\n\n");
+  }
+  assert.equal(await heard.ended, "whole");
+  assert.equal(withoutBeats(heard.text), "data: 1\n\n");
+  const refused = await silent;
+  assert.equal(refused.statusCode, 400);
+  refused.resume();
+});
+
 test("A client that leaves between two beats leaves the queue at once", async (context) => {
   const stage = await slowStage(context);
   const answer = await open(stage, STREAM);

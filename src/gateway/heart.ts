@@ -1,6 +1,6 @@
 /**
- * Heartbeats: what clients of event streams hear while their model loads, so that neither they nor a proxy on the way take the silence
- * for the end. All that wait share one timer.
+ * Heartbeats: what clients of event streams hear while nothing else can come, so that neither they nor a proxy on the way take the
+ * silence for the end. All that wait share one timer.
  */
 import type { ModelId } from "../core/model.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -11,7 +11,8 @@ import type { Waiting } from "./lease-desk.ts";
 /** Who waits. */
 export interface Listener {
   readonly model: ModelId;
-  readonly place: Waiting;
+  /** Null for one who waits for something else than his turn. */
+  readonly place: Waiting | null;
   /** A comment of an event stream, with the blank line behind it. */
   onBeat(comment: string): void;
 }
@@ -33,35 +34,37 @@ const TOGETHER_MS = 250;
 /** One for all requests of a gateway. */
 export class Heart {
   readonly #options: HeartOptions;
-  /** With the time of the next beat; in its order, since all intervals are the same. */
+  /** With the time of the next beat. */
   readonly #listeners = new Map<Listener, number>();
-  #timer: TimerHandle | null = null;
+  #timer: { readonly handle: TimerHandle; readonly dueMs: number } | null = null;
 
   constructor(options: HeartOptions) {
     this.#options = options;
   }
 
-  add(listener: Listener): void {
-    const { clock, intervalMs } = this.#options;
+  /** `silentSinceMs`: when the client last heard something, or had said all that it has to say. The first beat may be due at once. */
+  add(listener: Listener, silentSinceMs: number): void {
+    const { intervalMs } = this.#options;
     if (intervalMs === null) return;
-    this.#listeners.set(listener, clock.nowMs() + intervalMs);
-    this.#arm();
+    const dueMs = silentSinceMs + intervalMs;
+    this.#listeners.set(listener, dueMs);
+    this.#arm(dueMs);
   }
 
   /** Does nothing for one who does not listen. */
   remove(listener: Listener): void {
     this.#listeners.delete(listener);
     if (this.#listeners.size > 0) return;
-    this.#timer?.cancel();
+    this.#timer?.handle.cancel();
     this.#timer = null;
   }
 
-  #arm(): void {
-    if (this.#timer !== null) return;
-    const [firstDueMs] = this.#listeners.values();
-    if (firstDueMs === undefined) return;
+  #arm(dueMs: number): void {
+    if (this.#timer !== null && this.#timer.dueMs <= dueMs) return;
+    this.#timer?.handle.cancel();
     const { clock } = this.#options;
-    this.#timer = clock.after(Math.max(0, firstDueMs - clock.nowMs()), () => this.#beat());
+    const handle = clock.after(Math.max(0, dueMs - clock.nowMs()), () => this.#beat());
+    this.#timer = { handle, dueMs };
   }
 
   #beat(): void {
@@ -70,12 +73,14 @@ export class Heart {
     const nowMs = clock.nowMs();
     const due = Array.from(this.#listeners).filter(([, dueMs]) => dueMs <= nowMs + TOGETHER_MS);
     const view = this.#look(due.length > 0);
+    for (const [listener] of due) this.#listeners.set(listener, nowMs + (intervalMs ?? 0));
     for (const [listener] of due) {
-      this.#listeners.delete(listener);
-      this.#listeners.set(listener, nowMs + (intervalMs ?? 0));
-      listener.onBeat(this.#comment(listener, view));
+      // Another one's beat may have been the end of this one.
+      if (this.#listeners.has(listener)) listener.onBeat(this.#comment(listener, view));
     }
-    this.#arm();
+    let nextMs = Infinity;
+    for (const dueMs of this.#listeners.values()) nextMs = Math.min(nextMs, dueMs);
+    if (nextMs < Infinity) this.#arm(nextMs);
   }
 
   #look(isNeeded: boolean): View {
@@ -89,7 +94,7 @@ export class Heart {
     const facts = [`model=${model}`, `state=${JSON.stringify(states.get(model) ?? "stopped")}`];
     if (progress !== null) facts.push(`stage=${JSON.stringify(progress.stage)}`);
     if (progress !== null && progress.percent !== null) facts.push(`percent=${Math.floor(progress.percent)}`);
-    const position = positions.get(place);
+    const position = place === null ? undefined : positions.get(place);
     if (position !== undefined) facts.push(`position=${position}`);
     return `: llmux ${facts.join(" ").replaceAll(/[\r\n]/g, " ")}\n\n`;
   }
