@@ -3,7 +3,6 @@
  * it answers 500 to all that was running; the same requests would be served by the next life of the engine.
  */
 import type { EngineConnection } from "../ports/engine-directory.ts";
-import { HEALTH_PATH } from "../engines/vllm.ts";
 
 /** The status that may be a last word. */
 export const LAST_WORD_STATUS = 500;
@@ -11,17 +10,7 @@ export const LAST_WORD_STATUS = 500;
 /** A longer answer is no last word. It is held back until we know, so it must not be large. */
 export const LAST_WORD_BYTES_MAX = 16 * 1024;
 
-/** An engine that says 500 and then nothing is not known to be dying. */
-const TIMEOUT_MS = 2_000;
-
-/** Asks the engine how it is. Never rejects. */
-export async function isDying({ origin, dispatcher }: EngineConnection): Promise<boolean> {
-  try {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const { statusCode, body } = await dispatcher.request({ origin, path: HEALTH_PATH, method: "GET", signal });
-    await body.dump();
-    return statusCode === 503;
-  } catch (error) {
-    return !(error instanceof Error && error.name === "TimeoutError");
-  }
+/** Asks the engine how it is: one that says 500 and then nothing is not known to be dying. Never rejects. */
+export async function isDying({ health }: EngineConnection): Promise<boolean> {
+  return (await health()) === "unwell";
 }

@@ -4,9 +4,8 @@ import { Pool } from "undici";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import { Retries } from "./retries.ts";
 
-const LIVES: readonly EngineConnection[] = [1, 2, 3].map(() => {
-  const origin = "http://127.0.0.1:9";
-  return { origin, dispatcher: new Pool(origin) };
+const LIVES: readonly Pick<EngineConnection, "dispatcher">[] = [1, 2, 3].map(() => {
+  return { dispatcher: new Pool("http://127.0.0.1:9") };
 });
 after(() => Promise.all(LIVES.map(({ dispatcher }) => dispatcher.destroy())));
 

@@ -26,7 +26,7 @@ export class Retries {
   }
 
   /** Counts one more try, or returns false when there have been enough. */
-  take(connection: EngineConnection): boolean {
+  take(connection: Pick<EngineConnection, "dispatcher">): boolean {
     if (this.#life !== connection.dispatcher) {
       if (this.#lives === LIVES_MAX) return false;
       this.#life = connection.dispatcher;

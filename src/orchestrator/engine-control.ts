@@ -18,6 +18,9 @@ export interface ControlLimits {
 /** Runs a command; resolves with null when it has ended with 0, else with what went wrong. Rejects when it cannot be started. */
 export type RunCommand = (command: readonly string[], timeoutMs: number, signal: AbortSignal) => Promise<string | null>;
 
+/** Where its control routes are. */
+type EngineAddress = Pick<EngineConnection, "origin" | "dispatcher">;
+
 /** Talks to one engine. Every call resolves with null, or with what went wrong. */
 export class EngineControl {
   readonly #model: string;
@@ -48,7 +51,7 @@ export class EngineControl {
   }
 
   async sleep(
-    engine: EngineConnection,
+    engine: EngineAddress,
     level: LiveSleepLevel,
     running: "none" | "kept",
     signal: AbortSignal,
@@ -61,7 +64,7 @@ export class EngineControl {
    * Wakes in the safe order. A 200 alone proves little: an engine that does not say in it that it is awake is asked. The
    * failure is "out_of_memory" only when the engine is asleep as before.
    */
-  async wake(engine: EngineConnection, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
+  async wake(engine: EngineAddress, from: LiveSleepLevel, signal: AbortSignal): Promise<Failure | null> {
     const said = await this.#runSteps(this.#manner.wakeSteps(from), engine, "wake_failed", signal);
     if (typeof said === "string") return saysAwake(said) ? null : this.#checkAwake(engine, signal);
     return said.code === "out_of_memory" ? this.#backToSleep(said, engine, from, signal) : said;
@@ -70,7 +73,7 @@ export class EngineControl {
   /** After a wake that ran out of memory. From level 2 the weights may be back by then; where they are not, to sleep again changes nothing. */
   async #backToSleep(
     tooLittle: Failure,
-    engine: EngineConnection,
+    engine: EngineAddress,
     from: LiveSleepLevel,
     signal: AbortSignal,
   ): Promise<Failure> {
@@ -85,7 +88,7 @@ export class EngineControl {
   /** Resolves with what the engine said to the last step that matters. */
   async #runSteps(
     steps: readonly ControlStep[],
-    engine: EngineConnection,
+    engine: EngineAddress,
     code: FailureCode,
     signal: AbortSignal,
   ): Promise<Failure | string> {
@@ -108,7 +111,7 @@ export class EngineControl {
 
   async #runStep(
     step: ControlStep,
-    engine: EngineConnection,
+    engine: EngineAddress,
     code: FailureCode,
     signal: AbortSignal,
   ): Promise<Failure | string> {
@@ -146,7 +149,7 @@ export class EngineControl {
     return wrong === null ? "" : failure(code, `engine of ${this.#model}: ${commandText(command)} ${wrong}`);
   }
 
-  async #checkAwake(engine: EngineConnection, signal: AbortSignal): Promise<Failure | null> {
+  async #checkAwake(engine: EngineAddress, signal: AbortSignal): Promise<Failure | null> {
     const asleep = await this.#isSleeping(engine, signal);
     if (typeof asleep === "object") return asleep;
     if (!asleep) return null;
@@ -154,7 +157,7 @@ export class EngineControl {
   }
 
   /** Null when the engine has nothing to say to that, as one without this route. */
-  async #isSleeping(engine: EngineConnection, signal: AbortSignal): Promise<boolean | null | Failure> {
+  async #isSleeping(engine: EngineAddress, signal: AbortSignal): Promise<boolean | null | Failure> {
     const { isSleepingPath } = this.#manner;
     if (isSleepingPath === null) return null;
     const { origin, dispatcher: over } = engine;

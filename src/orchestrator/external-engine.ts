@@ -12,7 +12,7 @@ import { delay } from "../ports/clock.ts";
 import { runCommand } from "./command-run.ts";
 import { EngineControl, type RunCommand } from "./engine-control.ts";
 import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
-import { HealthWatch, lookAt, type Look } from "./health.ts";
+import { healthOf, HealthWatch, lookAt, type Look } from "./health.ts";
 
 /** Nobody waits longer than this for one that does not say that it is well: llmux can do nothing to make it so. */
 const READY_MS_MAX = 5_000;
@@ -62,7 +62,11 @@ export class ExternalEngine implements EngineKeeper {
   }
 
   connection(): EngineConnection | null {
-    return this.#connection === null ? null : { origin: this.#origin, dispatcher: this.#connection };
+    const dispatcher = this.#connection;
+    if (dispatcher === null) return null;
+    const { http } = this.#world;
+    const health = healthOf(this.#health, this.#origin, { http, run: this.#run, over: dispatcher });
+    return { origin: this.#origin, dispatcher, health };
   }
 
   start(): void {

@@ -2,7 +2,7 @@
 import { describeError } from "../base/failure.ts";
 import type { Order } from "../base/engine-settings.ts";
 import type { Clock, TimerHandle } from "../ports/clock.ts";
-import type { EngineConnection } from "../ports/engine-directory.ts";
+import type { EngineConnection, EngineHealth } from "../ports/engine-directory.ts";
 import type { HttpClient } from "../ports/http-client.ts";
 
 /** An engine that accepts and does not answer is asked again after this. */
@@ -23,22 +23,45 @@ export interface LookParts {
 export function lookAt(health: Order, origin: string, parts: LookParts): Look {
   return async (signal) => {
     try {
-      return await ("run" in health ? parts.run(health.run, LOOK_TIMEOUT_MS, signal) : ask(health.request, signal));
+      if ("run" in health) return await parts.run(health.run, LOOK_TIMEOUT_MS, signal);
+      const status = await statusOf(health.request, origin, parts, signal);
+      return status === 200 ? null : `GET ${health.request} answered ${status}`;
     } catch (error) {
       signal.throwIfAborted();
-      const isLate = error instanceof Error && error.name === "TimeoutError";
-      return isLate ? `no answer within ${LOOK_TIMEOUT_MS / 1000} s` : describeError(error);
+      return isLate(error) ? `no answer within ${LOOK_TIMEOUT_MS / 1000} s` : describeError(error);
     }
   };
-
-  async function ask(target: string, signal: AbortSignal): Promise<string | null> {
-    const isOwn = target.startsWith("/");
-    const url = isOwn ? origin + target : target;
-    const over = isOwn && parts.over !== undefined ? { over: parts.over } : {};
-    const { status } = await parts.http.call({ method: "GET", url, timeoutMs: LOOK_TIMEOUT_MS, signal, ...over });
-    return status === 200 ? null : `GET ${target} answered ${status}`;
-  }
 }
+
+/** The same for one that was well: by its answer it is known whether it is about to end. */
+export function healthOf(health: Order, origin: string, parts: LookParts): () => Promise<EngineHealth> {
+  return async () => {
+    try {
+      if ("run" in health) {
+        return (await parts.run(health.run, LOOK_TIMEOUT_MS, NEVER)) === null ? "well" : "unwell";
+      }
+      const status = await statusOf(health.request, origin, parts, NEVER);
+      if (status === 200) return "well";
+      return status >= 500 ? "unwell" : "unknown";
+    } catch (error) {
+      return isLate(error) ? "unknown" : "unwell";
+    }
+  };
+}
+
+async function statusOf(target: string, origin: string, parts: LookParts, signal: AbortSignal): Promise<number> {
+  const isOwn = target.startsWith("/");
+  const url = isOwn ? origin + target : target;
+  const over = isOwn && parts.over !== undefined ? { over: parts.over } : {};
+  const { status } = await parts.http.call({ method: "GET", url, timeoutMs: LOOK_TIMEOUT_MS, signal, ...over });
+  return status;
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
+}
+
+const NEVER = new AbortController().signal;
 
 /** How often an engine is looked at that is no process of ours. */
 const WATCH_MS = 5_000;

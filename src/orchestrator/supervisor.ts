@@ -22,7 +22,7 @@ import { EngineMemory } from "./engine-memory.ts";
 import { EngineOutput } from "./engine-output.ts";
 import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
 import { withFreeMemory } from "./free-memory.ts";
-import { HealthWatch, lookAt, type Look } from "./health.ts";
+import { healthOf, HealthWatch, lookAt, type Look } from "./health.ts";
 import { OwnRecord } from "./own-record.ts";
 import { untilReady } from "./readiness.ts";
 import { startFailure } from "./start-failure.ts";
@@ -208,6 +208,8 @@ export class EngineSupervisor implements EngineKeeper {
     this.#progress = { stage: "starting", percent: null };
     const process = await processes.spawn({ command, env, outputFile: this.#output.path });
     const identity = processes.identify(process.pid);
+    const dispatcher = createPool(origin);
+    const health = healthOf(plan.health, origin, { http, run: this.#run, over: dispatcher });
     const life: Life = {
       plan,
       process,
@@ -217,7 +219,7 @@ export class EngineSupervisor implements EngineKeeper {
       marker,
       port,
       startedAtEpochMs: clock.epochMs(),
-      connection: { origin, dispatcher: createPool(origin) },
+      connection: { origin, dispatcher, health },
       memory: this.#createMemory(() => this.#processesOf(life)),
       exit: null,
       ending: false,

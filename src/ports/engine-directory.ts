@@ -8,7 +8,12 @@ export interface EngineConnection {
   readonly origin: string;
   /** The connection pool of this engine's life; it is closed when the engine ends. */
   readonly dispatcher: Dispatcher;
+  /** Asks the engine how it is, in its own way; takes seconds at most. Never rejects. */
+  readonly health: () => Promise<EngineHealth>;
 }
+
+/** Unwell: it says so, or cannot be reached. Unknown: it does not say. */
+export type EngineHealth = "well" | "unwell" | "unknown";
 
 /** How far a start has come, as read from the engine's output. */
 export interface StartProgress {

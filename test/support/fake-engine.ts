@@ -1,12 +1,13 @@
 /**
  * A tiny inference server, for engines that are known by their orders only: `node fake-engine.ts PORT [--load-ms N] [--detach]
- * [--die-on PATH] [--exit-on PATH]`. It keeps a list of the requests that changed its state, which GET /calls tells.
+ * [--die-on PATH] [--exit-on PATH] [--health PATH] [--fall-ill FILE]`. It keeps a list of the requests that changed its state, which GET /calls tells.
  *
  * Health is 503 while it loads. /release… and /sleep put it to sleep, /resume… and /wake wake it; everything else answers who it is.
+ * With --fall-ill the first one that finds no such file makes it, answers a question with 500, is not well from then on, and soon ends.
  * With --detach it starts itself once more in a session of its own and returns, as `docker run -d` does, after `--linger-ms`; `--pid-file` says where.
  */
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { parseArgs } from "node:util";
 
@@ -21,6 +22,8 @@ const { values, positionals } = parseArgs({
     detach: { type: "boolean" },
     "linger-ms": { type: "string" },
     "pid-file": { type: "string" },
+    health: { type: "string", default: "/health" },
+    "fall-ill": { type: "string" },
   },
 });
 
@@ -41,7 +44,7 @@ if (values.detach === true) {
 function serve(port: number): void {
   const readyAtMs = performance.now() + Number(values["load-ms"]);
   const calls: string[] = [];
-  let isAsleep = false;
+  let [isAsleep, isIll] = [false, false];
   const server = createServer((request, response) => {
     const { url = "", method = "", headers } = request;
     const chunks: Buffer[] = [];
@@ -51,7 +54,14 @@ function serve(port: number): void {
       if (url === values["die-on"]) process.exit(1);
       if (url === values["exit-on"]) process.exit(0);
       if (url === "/calls") return answer(response, 200, calls);
-      if (url === "/health") return answer(response, performance.now() < readyAtMs ? 503 : 200, {});
+      if (url === values.health) return answer(response, isIll || performance.now() < readyAtMs ? 503 : 200, {});
+      if (url === "/health") return answer(response, 404, {});
+      if (typeof values["fall-ill"] === "string" && !existsSync(values["fall-ill"])) {
+        writeFileSync(values["fall-ill"], "");
+        isIll = true;
+        setTimeout(() => process.exit(1), 300);
+        return answer(response, 500, {});
+      }
       calls.push(`${method} ${url} ${body}`.trim());
       if (/sleep|release/.test(url)) isAsleep = true;
       if (/wake|resume/.test(url)) isAsleep = false;

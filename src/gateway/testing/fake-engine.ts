@@ -9,7 +9,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Pool } from "undici";
-import type { EngineConnection } from "../../ports/engine-directory.ts";
+import type { EngineConnection, EngineHealth } from "../../ports/engine-directory.ts";
 
 /** One request as the engine got it. */
 export interface ReceivedRequest {
@@ -67,6 +67,7 @@ export class FakeEngine {
     this.#connection = {
       origin,
       dispatcher: new Pool(origin, { headersTimeout: 0, bodyTimeout: 0, connections: this.connectionsMax }),
+      health: () => this.#health(origin),
     };
   }
 
@@ -82,6 +83,11 @@ export class FakeEngine {
     const dispatcher = this.#connection?.dispatcher;
     this.#connection = null;
     void dispatcher?.destroy();
+  }
+
+  async #health(origin: string): Promise<EngineHealth> {
+    const response = await fetch(`${origin}/health`).catch(() => null);
+    return response?.status === 200 ? "well" : "unwell";
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
