@@ -200,10 +200,14 @@ async function startLlamaSwap(ground: BenchGround, program: string): Promise<Con
   const [port = 0, enginePort = 0] = await freePorts(2);
   const config = ground.write(
     "llama-swap.yaml",
-    `models:
+    // It refuses more than 10 requests at once to a model unless told otherwise, and none of the others logs requests.
+    `logLevel: warn
+models:
   "${AWAKE_MODEL}":
     cmd: ${process.execPath} ${UPSTREAM} --port ${enginePort}
     proxy: http://127.0.0.1:${enginePort}
+    ttl: 0
+    concurrencyLimit: 20000
 `,
   );
   const started = ground.start("llama-swap", [program, "--config", config, "--listen", `127.0.0.1:${port}`]);
