@@ -2,18 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ConfigError, parseConfig } from "./load.ts";
-
-/** The lines of the error that `text` leads to. */
-function linesOf(text: string): readonly string[] {
-  try {
-    parseConfig(text, "f", {});
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error));
-    return error.message.split("\n");
-  }
-  return [];
-}
+import { errorLines } from "./testing/error-lines.ts";
 
 const a = "models: {a: {model_path: x}}";
 
@@ -42,7 +31,7 @@ const faults: readonly (readonly [string, string, ...string[]])[] = [
 describe("a file that is malformed", () => {
   for (const [what, text, ...said] of faults) {
     it(`is refused for ${what}, with the place and what was expected and found`, () => {
-      assert.deepEqual(linesOf(text), said);
+      assert.deepEqual(errorLines(text), said);
     });
   }
 
@@ -53,19 +42,19 @@ describe("a file that is malformed", () => {
       ["models:\n\t- a", "f:2:1"],
       ["a: b: c", "f:1:4"],
     ] as const) {
-      const [line] = linesOf(text);
+      const [line] = errorLines(text);
       assert.ok(line?.startsWith(`${place}: expected well-formed YAML: `), `${JSON.stringify(text)} → ${line}`);
     }
   });
 
   it("says the first few faults of form only, since each leads to more", () => {
-    assert.equal(linesOf("[".repeat(50)).length, 1);
-    assert.ok(linesOf("}\n".repeat(50)).length <= 5);
+    assert.equal(errorLines("[".repeat(50)).length, 1);
+    assert.ok(errorLines("}\n".repeat(50)).length <= 5);
   });
 
   it("is refused for what is nested too deeply, or multiplies through aliases", () => {
-    assert.ok(linesOf("[".repeat(20_000)).length > 0);
+    assert.ok(errorLines("[".repeat(20_000)).length > 0);
     const doubling = Array.from({ length: 12 }, (_, n) => `k${n}: &k${n} [${`*k${n - 1},`.repeat(n === 0 ? 0 : 9)}1]`);
-    assert.match(linesOf(doubling.join("\n"))[0] ?? "", /^f:1:1: expected readable YAML: /);
+    assert.match(errorLines(doubling.join("\n"))[0] ?? "", /^f:1:1: expected readable YAML: /);
   });
 });

@@ -2,18 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ConfigError, parseConfig } from "./load.ts";
-
-/** The lines of the error that `text` leads to. */
-function linesOf(text: string): readonly string[] {
-  try {
-    parseConfig(text, "f", { SIZE: "20" });
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error));
-    return error.message.split("\n");
-  }
-  return [];
-}
+import { parseConfig } from "./load.ts";
+import { errorLines } from "./testing/error-lines.ts";
 
 const a = "models: {a: {model_path: x}}";
 const size = "expected a size with a unit such as 20GiB";
@@ -204,12 +194,12 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
 describe("a configuration with a mistake about memory, GPUs or times", () => {
   for (const [what, text, ...said] of mistakes) {
     it(`is refused for ${what}, with the place and what was expected and found`, () => {
-      assert.deepEqual(linesOf(text), said);
+      assert.deepEqual(errorLines(text, { SIZE: "20" }), said);
     });
   }
 
   it("is told what does not fit together with the other mistakes", () => {
-    const lines = linesOf(
+    const lines = errorLines(
       "gpus: {0: 24GiB}\nmodels:\n  a: {model_path: x, gpu_memory: 30GiB}\n  b: {model_path: y, port: 3000, gpus: [2]}",
     );
     assert.deepEqual(

@@ -2,18 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ConfigError, parseConfig } from "./load.ts";
-
-/** The lines of the error that `text` leads to. */
-function linesOf(text: string): readonly string[] {
-  try {
-    parseConfig(text, "f", {});
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error));
-    return error.message.split("\n");
-  }
-  return [];
-}
+import { errorLines } from "./testing/error-lines.ts";
 
 const a = "models: {a: {model_path: x}}";
 
@@ -309,13 +298,13 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
 describe("a configuration with a mistake", () => {
   for (const [what, text, ...said] of mistakes) {
     it(`is refused for ${what}, with the place and what was expected and found`, () => {
-      assert.deepEqual(linesOf(text), said);
+      assert.deepEqual(errorLines(text), said);
     });
   }
 
   for (const duration of ["-1", "-5s", "soon", '"30"', "1d", "600h", "1e12", ".inf", "[]", "true", "", "-0.5"]) {
     it(`is refused for the duration ${duration || "that is nothing"}`, () => {
-      const [line, ...more] = linesOf(`${a}\nshutdown_timeout_secs: ${duration}`);
+      const [line, ...more] = errorLines(`${a}\nshutdown_timeout_secs: ${duration}`);
       assert.deepEqual(more, []);
       assert.match(
         line ?? "",
@@ -325,7 +314,7 @@ describe("a configuration with a mistake", () => {
   }
 
   it("is told all its mistakes at once, in the order of the file", () => {
-    const lines = linesOf(`
+    const lines = errorLines(`
 host: nowhere:80
 prot: 1
 policy: {sleep_level: 9}

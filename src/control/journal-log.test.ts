@@ -3,26 +3,12 @@ import { describe, it } from "node:test";
 import { failure } from "../base/failure.ts";
 import type { EngineState, EngineStateKind } from "../core/engine-state.ts";
 import type { JournalEvent } from "../core/journal.ts";
-import type { AccessRecord } from "../ports/access-record.ts";
 import type { Log } from "../ports/log.ts";
 import { accessEvent, journalEvent, logAccess, logJournal } from "./journal-log.ts";
+import { accessRecord } from "./testing/access-record.ts";
 
 const broken = failure("wake_failed", "out of memory", { lastOutput: ["CUDA error"], retryAfterMs: 2_000 });
-const record: AccessRecord = {
-  requestId: "r1",
-  method: "POST",
-  route: "/v1/completions",
-  model: "a",
-  status: 200,
-  outcome: "served",
-  durationMs: 12.345,
-  arrivedAtEpochMs: 0,
-  waitedMs: 0,
-  promptTokens: null,
-  outputTokens: null,
-  bytesIn: 10,
-  bytesOut: 20,
-};
+const record = accessRecord({ route: "/v1/completions", durationMs: 12.345 });
 
 const event = (entry: JournalEvent) => journalEvent({ ...entry, atMs: 1_000 });
 

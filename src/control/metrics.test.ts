@@ -5,10 +5,10 @@ import type { EngineState, EngineStateKind } from "../core/engine-state.ts";
 import type { JournalEvent } from "../core/journal.ts";
 import { boundedWait } from "../core/policies/bounded-wait.ts";
 import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
+import { modelSnapshot } from "../core/testing/model-snapshot.ts";
 import { SchedulerOnStage } from "../core/testing/scheduler-on-stage.ts";
-import type { AccessRecord } from "../ports/access-record.ts";
 import { Metrics } from "./metrics.ts";
-import { modelSnapshot } from "./testing/model-snapshot.ts";
+import { accessRecord } from "./testing/access-record.ts";
 
 const broken = failure("wake_failed", "out of memory");
 
@@ -40,25 +40,6 @@ function metricsFor(
     return body.split("\n").filter((line) => line.startsWith(name) && !line.includes("_bucket{"));
   };
   return { metrics, record, move, samples };
-}
-
-function access(extra: Partial<AccessRecord>): AccessRecord {
-  return {
-    requestId: "r1",
-    method: "POST",
-    route: "/v1/chat/completions",
-    model: "a",
-    status: 200,
-    outcome: "served",
-    durationMs: 1500,
-    arrivedAtEpochMs: 0,
-    waitedMs: 0,
-    promptTokens: null,
-    outputTokens: null,
-    bytesIn: 10,
-    bytesOut: 20,
-    ...extra,
-  };
 }
 
 describe("metrics of switches", () => {
@@ -260,8 +241,8 @@ describe("metrics of memory", () => {
 describe("metrics of requests", () => {
   it("count requests and their durations by model and status", async () => {
     const { metrics, samples } = metricsFor();
-    metrics.recordAccess(access({}));
-    metrics.recordAccess(access({ status: 504, outcome: "refused", durationMs: 60_000 }));
+    metrics.recordAccess(accessRecord({}));
+    metrics.recordAccess(accessRecord({ status: 504, outcome: "refused", durationMs: 60_000 }));
     deepEqual(await samples("llmux_requests_total"), [
       'llmux_requests_total{model="a",status="200"} 1',
       'llmux_requests_total{model="a",status="504"} 1',
@@ -273,9 +254,9 @@ describe("metrics of requests", () => {
 
   it("never make a label of a name that is not configured or a status that is none", async () => {
     const { metrics, samples } = metricsFor();
-    metrics.recordAccess(access({ model: "nonsense-1", status: 404 }));
-    metrics.recordAccess(access({ model: null, status: 404 }));
-    metrics.recordAccess(access({ model: "a", status: 0 }));
+    metrics.recordAccess(accessRecord({ model: "nonsense-1", status: 404 }));
+    metrics.recordAccess(accessRecord({ model: null, status: 404 }));
+    metrics.recordAccess(accessRecord({ model: "a", status: 0 }));
     deepEqual(await samples("llmux_requests_total"), [
       'llmux_requests_total{model="",status="404"} 2',
       'llmux_requests_total{model="a",status=""} 1',

@@ -2,10 +2,10 @@ import { deepEqual, equal } from "node:assert/strict";
 import { describe, it } from "node:test";
 import { failure } from "../base/failure.ts";
 import type { ModelSnapshot, Snapshot } from "../core/snapshot.ts";
+import { modelSnapshot } from "../core/testing/model-snapshot.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { EngineDirectory, EngineInfo } from "../ports/engine-directory.ts";
 import { type StatusDocument, takeStatus } from "./status.ts";
-import { modelSnapshot } from "./testing/model-snapshot.ts";
 
 const clock: Clock = {
   nowMs: () => 100_000,

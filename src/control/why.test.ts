@@ -1,8 +1,8 @@
 import { equal } from "node:assert/strict";
 import { describe, it } from "node:test";
+import { modelSnapshot } from "../core/testing/model-snapshot.ts";
 import type { Departure } from "./model-stories.ts";
 import type { RecordedSwitch } from "./switch-history.ts";
-import { modelSnapshot } from "./testing/model-snapshot.ts";
 import { whyThere } from "./why.ts";
 
 const toB: RecordedSwitch = {

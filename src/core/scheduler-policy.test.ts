@@ -72,38 +72,34 @@ describe("a policy", () => {
     stage.request("b", 2).pass(50).request("b", 3).request("c", 4);
     const view = views.at(-1);
     assert.equal(view?.nowMs, 550);
+    const same = {
+      devices: ["0"],
+      obstacle: null,
+      victims: [{ model: "a", awakeSinceMs: 400, inFlight: 1, waiting: 0, load: 1 }],
+      switchCostMs: 30_000,
+      switchBackCostMs: 3000,
+      drainMs: 0,
+      visitMs: 5000,
+      forcedCreditMs: 0,
+    };
     assert.deepEqual(view?.candidates, [
       {
         model: "b",
-        devices: ["0"],
         waiting: 2,
         oldestEnqueuedAtMs: 500,
         weight: 2,
         pressingWeight: 2,
         weightedEnqueuedAtMs: 1050,
-        obstacle: null,
-        victims: [{ model: "a", awakeSinceMs: 400, inFlight: 1, waiting: 0, load: 1 }],
-        switchCostMs: 30_000,
-        switchBackCostMs: 3000,
-        drainMs: 0,
-        visitMs: 5000,
-        forcedCreditMs: 0,
+        ...same,
       },
       {
         model: "c",
-        devices: ["0"],
         waiting: 1,
         oldestEnqueuedAtMs: 550,
         weight: 1,
         pressingWeight: 1,
         weightedEnqueuedAtMs: 550,
-        obstacle: null,
-        victims: [{ model: "a", awakeSinceMs: 400, inFlight: 1, waiting: 0, load: 1 }],
-        switchCostMs: 30_000,
-        switchBackCostMs: 3000,
-        drainMs: 0,
-        visitMs: 5000,
-        forcedCreditMs: 0,
+        ...same,
       },
     ]);
   });

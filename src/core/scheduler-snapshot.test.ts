@@ -1,6 +1,7 @@
 /** What others see of the scheduler. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { modelSnapshot } from "./testing/model-snapshot.ts";
 import { SchedulerOnStage } from "./testing/scheduler-on-stage.ts";
 
 const TWO = { models: { a: {}, b: {} } };
@@ -14,40 +15,14 @@ describe("a snapshot", () => {
     assert.equal(atMs, 1050);
     assert.equal(phase, "running");
     assert.deepEqual(models, [
-      {
-        id: "a",
-        devices: ["0"],
-        sleepLevel: 1,
+      modelSnapshot("a", {
         state: { kind: "draining", to: 1 },
         stateSinceMs: 700,
         waiting: 1,
         oldestEnqueuedAtMs: 1000,
         inFlight: 2,
-        suspended: 0,
-        priority: "normal",
-        pinned: false,
-        memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, residueIsMeasured: false, hostBytes: null },
-        boundMs: null,
-        failuresInRow: 0,
-        lastFailure: null,
-      },
-      {
-        id: "b",
-        devices: ["0"],
-        sleepLevel: 1,
-        state: { kind: "stopped" },
-        stateSinceMs: 0,
-        waiting: 1,
-        oldestEnqueuedAtMs: 700,
-        inFlight: 0,
-        suspended: 0,
-        priority: "normal",
-        pinned: false,
-        memory: { needBytes: null, residueBytes: 2 * 1024 ** 3, residueIsMeasured: false, hostBytes: null },
-        boundMs: null,
-        failuresInRow: 0,
-        lastFailure: null,
-      },
+      }),
+      modelSnapshot("b", { waiting: 1, oldestEnqueuedAtMs: 700 }),
     ]);
     assert.deepEqual(switches, [{ from: ["a"], to: "b", phase: "draining", cause: "requests", startedAtMs: 700 }]);
   });

@@ -1,5 +1,5 @@
 /** A model as a snapshot has it, for tests of those who look at snapshots. */
-import type { ModelSnapshot } from "../../core/snapshot.ts";
+import type { ModelSnapshot } from "../snapshot.ts";
 
 /** A model that was never started, but for what `extra` says. */
 export function modelSnapshot(id: string, extra: Partial<ModelSnapshot> = {}): ModelSnapshot {
