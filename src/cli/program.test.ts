@@ -18,6 +18,7 @@ import { ControlServer } from "../control/control-server.ts";
 import type { ExplanationQuery } from "../control/explanation.ts";
 import { exampleExplanation } from "../control/testing/example-explanation.ts";
 import { exampleStatus } from "../control/testing/example-status.ts";
+import { FIGURES_OF_THREE, THREE_REQUESTS } from "../simulation/testing/three-requests.ts";
 import { VERSION } from "../version.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/llmux.js", import.meta.url));
@@ -336,7 +337,9 @@ describe("llmux simulate", () => {
     const speed = "simulate: {itl_ms: 10, prefill_tokens_per_s: 1000, sleep_s: 1, wake_s: 2, cold_s: 30}";
     const models = `policy: {policy_type: fifo}\nmodels:\n  a: {model_path: x, aliases: [first], ${speed}}\n  b: {model_path: x, ${speed}}\n  c: {model_path: x}\n`;
     writeFileSync(speeds, models);
-    const rows = ["100,first,100,11", "103,b,100,11", "104,a,100,11"];
+    const rows = THREE_REQUESTS.map(({ atMs, model, promptTokens, outputTokens }, index) =>
+      [100 + atMs / 1000, index === 0 ? "first" : model, promptTokens, outputTokens].join(","),
+    );
     writeFileSync(trace, ["timestamp_s,model,prompt_tokens,output_tokens", ...rows, ""].join("\n"));
   });
 
@@ -349,18 +352,8 @@ describe("llmux simulate", () => {
     deepEqual(report, {
       policy: "fifo",
       slo_s: 30,
-      requests: 3,
       goodput: 1,
-      ttft_s: { mean: 3.1, p50: 2.1, p95: 7.1, p99: 7.1, max: 7.1 },
-      e2e_s: { p50: 2.2, p99: 7.2 },
-      refused: 0,
-      aborted: 0,
-      unfinished: 0,
-      duration_s: 10.2,
-      switches: 2,
-      switch_share: 0.4902,
-      drain_share: 0,
-      bound_s: null,
+      ...FIGURES_OF_THREE,
     });
     deepEqual([models["a"]?.requests, models["b"]?.requests, Object.keys(models).length], [2, 1, 2]);
   });

@@ -1,17 +1,7 @@
 import assert from "node:assert/strict";
-import net from "node:net";
 import { test } from "node:test";
 import { processIdentity } from "./process-identity.ts";
-import { eventually, MockMachine } from "./started-mock.ts";
-
-function refused(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1");
-    socket
-      .on("connect", () => resolve(false))
-      .on("error", (error) => resolve("code" in error && error.code === "ECONNREFUSED"));
-  });
-}
+import { eventually, MockMachine, refused } from "./started-mock.ts";
 
 test("EngineCore outlives a SIGKILL of the API server and holds the GPU while the port is free", async () => {
   await using machine = new MockMachine();
@@ -50,10 +40,7 @@ test("SIGTERM ends what waits for a sleeping engine: whole with finish_reason ab
   const messages = [{ role: "user", content: "hi" }];
   const stream = await mock.fetch("/v1/chat/completions", { json: { messages, stream: true } });
   const completion = await mock.fetch("/v1/completions", { json: { prompt: "hi", stream: true } });
-  await eventually(
-    "the requests to wait",
-    async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 3,
-  );
+  await mock.untilWaiting(3);
   mock.killGroup("SIGTERM");
   const { status, reason, text } = await whole;
   assert.deepEqual([status, reason, text], [200, "abort", ""]);

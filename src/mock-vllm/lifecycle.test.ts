@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { faultTable } from "./faults.ts";
 import { createListener, keepAliveOf } from "./http/listener.ts";
 import { settingTable, variableOf } from "./settings.ts";
-import { eventually, MockMachine } from "./started-mock.ts";
+import { eventually, MockMachine, refused } from "./started-mock.ts";
 
 const anyFlags = [
   "--enable-sleep-mode",
@@ -20,15 +20,6 @@ const anyFlags = [
   "--trust-remote-code",
   "--max-model-len=4096",
 ];
-
-function refused(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1");
-    socket
-      .on("connect", () => resolve(false))
-      .on("error", (error) => resolve("code" in error && error.code === "ECONNREFUSED"));
-  });
-}
 
 async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, "127.0.0.1");

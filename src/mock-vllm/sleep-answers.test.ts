@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually, MockMachine } from "./started-mock.ts";
+import { MockMachine } from "./started-mock.ts";
 
 test("up to 0.28 the sleep state in the metrics is right after a full sleep and wrong after a partial wake", async () => {
   await using machine = new MockMachine({ MOCK_VLLM_VERSION: "0.28.0" });
@@ -66,10 +66,7 @@ test("level 0 pauses the scheduling, moves no memory, and is ended by the tag sc
     assert.deepEqual(await mock.get("/is_sleeping"), { is_sleeping: true });
     assert.deepEqual(await mock.get("/is_paused"), { is_paused: true });
     const answer = mock.ask();
-    await eventually(
-      "the request to wait",
-      async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 1,
-    );
+    await mock.untilWaiting(1);
     assert.equal((await mock.post(wake)).status, 200);
     assert.equal((await answer).status, 200);
     assert.deepEqual(await mock.get("/is_sleeping"), { is_sleeping: false });
@@ -85,10 +82,7 @@ test("the KV cache may be woken before the weights, and requests wait for both",
   const answer = mock.ask();
   assert.equal((await mock.post("/wake_up?tags=kv_cache")).text, '{"status":"sleeping","tags":["kv_cache"]}');
   assert.deepEqual(await mock.get("/is_sleeping"), { is_sleeping: true });
-  await eventually(
-    "the request to wait",
-    async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 1,
-  );
+  await mock.untilWaiting(1);
   assert.equal((await mock.post("/wake_up?tags=weights")).text, '{"status":"awake","tags":["weights"]}');
   assert.deepEqual(await answer, before);
 });
@@ -130,10 +124,7 @@ test("a second sleep with mode=abort ends the requests that wait for the wake", 
   const mock = await machine.start();
   await mock.post("/sleep");
   const answer = mock.ask();
-  await eventually(
-    "the request to wait",
-    async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 1,
-  );
+  await mock.untilWaiting(1);
   await mock.post("/sleep");
   const { status, reason, text } = await answer;
   assert.deepEqual([status, reason, text], [200, "abort", ""]);

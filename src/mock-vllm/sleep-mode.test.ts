@@ -39,10 +39,7 @@ test("a request for a sleeping engine waits until the wake", async () => {
     isAnswered = true;
     return value;
   });
-  await eventually(
-    "the request to wait",
-    async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 1,
-  );
+  await mock.untilWaiting(1);
   assert.equal(isAnswered, false);
   await mock.post("/wake_up");
   assert.equal((await answer).status, 200);
@@ -152,10 +149,7 @@ test("a pause is reported as sleep too, holds requests, and ends with resume", a
   assert.deepEqual(await mock.get("/is_sleeping"), { is_sleeping: true });
   assert.deepEqual(await mock.get("/is_paused"), { is_paused: true });
   const answer = mock.ask();
-  await eventually(
-    "the request to wait",
-    async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 1,
-  );
+  await mock.untilWaiting(1);
   assert.equal((await mock.post("/resume")).status, 200);
   assert.equal((await answer).status, 200);
   assert.deepEqual(await mock.get("/is_paused"), { is_paused: false });
@@ -170,16 +164,10 @@ test("a client that leaves while the engine sleeps leaves the queue", async () =
     json: { messages: [{ role: "user", content: "hi" }] },
     signal: leaving.signal,
   });
-  await eventually(
-    "the request to wait",
-    async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 1,
-  );
+  await mock.untilWaiting(1);
   leaving.abort();
   await assert.rejects(answer);
-  await eventually(
-    "the queue to be empty",
-    async () => (await mock.get<{ waiting: number }>("/mock/state")).waiting === 0,
-  );
+  await mock.untilWaiting(0);
 });
 
 test("without --enable-sleep-mode a sleep answers 200, is reported, and frees nothing", async () => {

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,6 +34,16 @@ export async function eventually<T>(
     if (performance.now() > until) throw new Error(`waited ${deadlineMs} ms for ${what}`);
     await sleep(5);
   }
+}
+
+/** Whether nobody listens on the port: the connection is refused. */
+export function refused(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket
+      .on("connect", () => resolve(false))
+      .on("error", (error) => resolve("code" in error && error.code === "ECONNREFUSED"));
+  });
 }
 
 /** A pretend machine of its own: a ledger in a temporary directory, and all stand-ins that a test starts on it. */
@@ -159,6 +170,14 @@ export class StartedMock {
   /** GET as JSON. */
   async get<T = Record<string, unknown>>(target: string): Promise<T> {
     return (await (await this.fetch(target)).json()) as T;
+  }
+
+  /** Waits until so many requests wait in its queue. */
+  async untilWaiting(count: number): Promise<void> {
+    await eventually(
+      `${count} requests to wait`,
+      async () => (await this.get<{ waiting: number }>("/mock/state")).waiting === count,
+    );
   }
 
   /** Asks one question and gives the answer with its status. */

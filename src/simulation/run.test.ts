@@ -7,6 +7,7 @@ import type { Arrival } from "./arrivals.ts";
 import { drawRun } from "./drawing.ts";
 import { reportOf } from "./report.ts";
 import { GRACE_MS, play, type Plan, type Run, type SimulatedModel } from "./run.ts";
+import { FIGURES_OF_THREE, NONE_LOST, THREE_REQUESTS } from "./testing/three-requests.ts";
 
 const SPEED = { itlMs: 10, prefillTokensPerSecond: 1000, sleepMs: 1000, wakeMs: 2000, coldMs: 30_000 };
 
@@ -48,39 +49,23 @@ const DEVICES = new Map([
 const SETTING = { policy: "fifo", sloMs: 5000, devices: DEVICES };
 
 describe("a simulated run", () => {
-  // a: awake at 2000, first token 2100, ends at 2200. b comes at 3000, a may leave at 7000 and is idle: asleep at 8000, b awake at
-  // 10000. c comes for a at 4000, while a is awake: first token at 4100.
-  const THREE = [request(0, "a"), request(3000, "b"), request(4000, "a")];
-
   it("pays a wake, a sleep and the minimum stay, and lets those through whose model is awake", () => {
-    assert.deepEqual(outcomes(run(THREE)), ["2100/2200 served", "10100/10200 served", "4100/4200 served"]);
+    assert.deepEqual(outcomes(run(THREE_REQUESTS)), ["2100/2200 served", "10100/10200 served", "4100/4200 served"]);
   });
 
   it("comes to exact figures", () => {
-    assert.deepEqual(reportOf(run(THREE), SETTING), {
+    assert.deepEqual(reportOf(run(THREE_REQUESTS), SETTING), {
       policy: "fifo",
       slo_s: 5,
-      requests: 3,
       goodput: 0.6667,
-      ttft_s: { mean: 3.1, p50: 2.1, p95: 7.1, p99: 7.1, max: 7.1 },
-      e2e_s: { p50: 2.2, p99: 7.2 },
-      refused: 0,
-      aborted: 0,
-      unfinished: 0,
-      duration_s: 10.2,
-      switches: 2,
-      switch_share: 0.4902,
-      drain_share: 0,
-      bound_s: null,
+      ...FIGURES_OF_THREE,
       models: {
         a: {
           requests: 2,
           goodput: 1,
           ttft_s: { mean: 1.1, p50: 0.1, p95: 2.1, p99: 2.1, max: 2.1 },
           e2e_s: { p50: 0.2, p99: 2.2 },
-          refused: 0,
-          aborted: 0,
-          unfinished: 0,
+          ...NONE_LOST,
           switches: 1,
           awake_share: 0.4902,
         },
@@ -89,9 +74,7 @@ describe("a simulated run", () => {
           goodput: 0,
           ttft_s: { mean: 7.1, p50: 7.1, p95: 7.1, p99: 7.1, max: 7.1 },
           e2e_s: { p50: 7.2, p99: 7.2 },
-          refused: 0,
-          aborted: 0,
-          unfinished: 0,
+          ...NONE_LOST,
           switches: 1,
           awake_share: 0.0196,
         },
