@@ -46,7 +46,7 @@ async function serve(): Promise<void> {
   };
   // The model was not taught to chat, but goes on with what it reads.
   const template = "{% for m in messages %}{{ m.content }}{% endfor %}";
-  const small = ["--ctx-size", 512, "--threads", 2, "--chat-template", template];
+  const small = ["--ctx-size", 512, "--threads", 2, "--device", "none", "--chat-template", template];
   const config = {
     port,
     metrics_port: 0,
