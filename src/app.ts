@@ -144,7 +144,11 @@ export function createApp(config: Config, options: AppOptions): App {
           oldestInProgress: () => gateway.oldestArrivalEpochMs(),
         });
   const gateway = createGateway({
-    models: config.models.map(({ name, aliases }) => ({ id: name, aliases })),
+    models: config.models.map(({ name, aliases, upstreamModel }) => ({
+      id: name,
+      aliases,
+      upstreamName: upstreamModel,
+    })),
     desk,
     clock,
     snapshot,

@@ -117,6 +117,8 @@ export interface ModelConfig {
   readonly engine: EngineSettings;
   /** Further public names. */
   readonly aliases: readonly string[];
+  /** What the engine is told in the place of what the client has written as `model`; null = just that. */
+  readonly upstreamModel: string | null;
   /** The engine's loopback port; null = a free one is chosen at each start. */
   readonly port: number | null;
   /** Ids of the GPUs it runs on, in the order of the file; null = chosen when the GPUs are known (`planPlacement`); empty = none. */

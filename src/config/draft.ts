@@ -31,6 +31,7 @@ export interface DraftModel {
   readonly port: number | undefined;
   /** Entries that are no text are undefined, so that indexes stay those of the file. */
   readonly aliases: readonly (string | undefined)[];
+  readonly upstreamModel: string | undefined;
   readonly extraArgs: readonly (string | undefined)[];
   readonly gpus: readonly unknown[];
   readonly env: Readonly<Record<string, unknown>>;
@@ -76,6 +77,7 @@ function draftModelOf(name: string, value: unknown): DraftModel {
     path: ["models", name],
     port: numberOf(model["port"]),
     aliases: listOf(model["aliases"]).map(textOf),
+    upstreamModel: textOf(model["upstream_model"]),
     extraArgs: listOf(model["extra_args"]).map(textOf),
     gpus: listOf(model["gpus"]),
     env: mappingOf(model["env"]) ?? {},

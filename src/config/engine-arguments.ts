@@ -41,17 +41,18 @@ function joinedFindings({ path, extraArgs }: DraftModel): Finding[] {
   });
 }
 
-/** An engine refuses names that it was not told to serve, and llmux passes requests on as they are. */
+/** An engine refuses names that it was not told to serve, and those are what llmux passes on. */
 function servedNameFindings(model: DraftModel): Finding[] {
   if (kindOf(model) !== "vllm") return [];
-  const { name, path, aliases, extraArgs } = model;
+  const { name, path, aliases, upstreamModel, extraArgs } = model;
   const index = extraArgs.findLastIndex((argument) => flagOf(argument ?? "") === "--served-model-name");
   if (index === -1) return [];
   const served = servedNames(extraArgs, index);
-  const missing = [name, ...aliases].filter((wanted) => wanted !== undefined && !served.has(wanted));
+  const passedOn = upstreamModel === undefined ? [name, ...aliases] : [upstreamModel];
+  const missing = passedOn.filter((wanted) => wanted !== undefined && !served.has(wanted));
   if (missing.length === 0) return [];
   const message =
-    `expected --served-model-name to list the model's name and its aliases, found that ${missing.join(", ")} ` +
+    `expected --served-model-name to list ${upstreamModel === undefined ? "the model's name and its aliases" : "upstream_model"}, found that ${missing.join(", ")} ` +
     `${missing.length === 1 ? "is" : "are"} missing; the engine will refuse requests under ${missing.length === 1 ? "it" : "them"}`;
   return [{ severity: "warning", path: [...path, "extra_args", index], message }];
 }

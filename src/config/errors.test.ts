@@ -129,6 +129,11 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
     'f:1:39: models.a.aliases[0]: expected a model name without spaces and control characters, found "c d"',
   ],
   [
+    "an upstream name with a space",
+    "models: {a: {model_path: x, upstream_model: c d}}",
+    'f:1:45: models.a.upstream_model: expected a model name without spaces and control characters, found "c d"',
+  ],
+  [
     "a sleep level of 4",
     "models: {a: {model_path: x, sleep_level: 4}}",
     "f:1:42: models.a.sleep_level: expected 1 (weights in host RAM), 2 (weights discarded) or 3 (engine stopped), found 4",

@@ -63,6 +63,7 @@ describe("parseConfig", () => {
           modelPath: "org/a",
           engine: { kind: "vllm" },
           aliases: [],
+          upstreamModel: null,
           port: null,
           gpus: null,
           maxNumSeqs: null,
@@ -93,6 +94,7 @@ models:
   b:
     model_path: /models/b
     aliases: [gpt-4o-mini, org/b:latest]
+    upstream_model: org/b-7b
     port: 8001
     gpus: [1, 0]
     sleep_level: 2
@@ -115,6 +117,7 @@ models:
         modelPath: "/models/b",
         engine: { kind: "vllm" },
         aliases: ["gpt-4o-mini", "org/b:latest"],
+        upstreamModel: "org/b-7b",
         port: 8001,
         gpus: [1, 0],
         maxNumSeqs: 32,
@@ -263,6 +266,15 @@ models:
     assert.deepEqual(more, []);
     assert.deepEqual([warning?.line, warning?.column, warning?.path], [5, 18, "models.a.extra_args[0]"]);
     assert.match(warning?.message ?? "", /found that c is missing/);
+  });
+
+  it("asks of --served-model-name only what requests will carry", () => {
+    const model = "models: {a: {model_path: x, aliases: [b], upstream_model: c, extra_args: [--served-model-name, ";
+    assert.deepEqual(parse(`${model}c]}}`).warnings, []);
+    assert.match(
+      parse(`${model}a, b]}}`).warnings[0]?.message ?? "",
+      /to list upstream_model, found that c is missing/,
+    );
   });
 
   it("does not warn where --served-model-name lists all names of the model", () => {

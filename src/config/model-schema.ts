@@ -55,6 +55,12 @@ export const modelSchema = z
         .array(text("a further name of the model, as text"), { error: "a list of further names" })
         .prefault([])
         .describe("Further names that clients may use for this model."),
+      upstream_model: text("the name by which the engine knows the model, as text")
+        .nullable()
+        .prefault(null)
+        .describe(
+          "What the engine calls it: requests reach the engine with this as model. null: with what the client has written.",
+        ),
       port: port(portPhrase, 1)
         .optional()
         .describe("The engine's port on loopback; without it a free one is chosen at each start."),

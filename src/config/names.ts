@@ -15,9 +15,13 @@ export function nameFindings(draft: Draft): Finding[] {
   const findings: Finding[] = [];
   const models = new Set(draft.models.map((model) => model.name));
   const aliasOwner = new Map<string, string>();
-  for (const { name, path, aliases } of draft.models) {
+  for (const { name, path, aliases, upstreamModel } of draft.models) {
     const fault = nameFault(name);
     if (fault !== undefined) findings.push({ severity: "error", path, onKey: true, message: fault });
+    const upstreamFault = upstreamModel === undefined ? undefined : nameFault(upstreamModel);
+    if (upstreamFault !== undefined) {
+      findings.push({ severity: "error", path: [...path, "upstream_model"], message: upstreamFault });
+    }
     for (const [index, alias] of aliases.entries()) {
       if (alias === undefined) continue;
       const message = nameFault(alias) ?? aliasFault(alias, models, aliasOwner.get(alias));

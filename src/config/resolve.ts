@@ -85,6 +85,7 @@ function resolveModel(
     modelPath: model.model_path ?? "",
     engine,
     aliases: model.aliases,
+    upstreamModel: model.upstream_model,
     port: model.port ?? null,
     gpus,
     sleepLevel: onlySleepLevel(engine, model.sleep_mode_flag) ?? (engine.kind === "sglang" && level === 2 ? 1 : level),

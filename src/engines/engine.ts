@@ -11,6 +11,8 @@ export interface EngineModel {
   /** The public name, by which requests arrive. */
   readonly name: string;
   readonly aliases: readonly string[];
+  /** What requests carry as `model` when they reach the engine; null: one of the other names. */
+  readonly upstreamModel: string | null;
   readonly modelPath: string;
   /** Null: all that the machine has. Empty: none. */
   readonly gpus: readonly number[] | null;
@@ -78,6 +80,11 @@ export interface Engine {
 /** Shows an engine those GPUs and no other. nvidia-smi counts GPUs in bus order and CUDA, unless told, by speed. */
 export function gpuVariables(gpus: readonly number[] | null): Readonly<Record<string, string>> {
   return gpus === null ? {} : { CUDA_DEVICE_ORDER: "PCI_BUS_ID", CUDA_VISIBLE_DEVICES: gpus.join(",") };
+}
+
+/** The names by which requests reach it. */
+export function namesFor({ name, aliases, upstreamModel }: EngineModel): readonly string[] {
+  return upstreamModel === null ? [name, ...aliases] : [upstreamModel];
 }
 
 /** Where an engine that llmux starts listens. */

@@ -6,6 +6,7 @@ import { llamaServer } from "./llama-server.ts";
 const MODEL: EngineModel = {
   name: "small",
   aliases: ["tiny"],
+  upstreamModel: null,
   modelPath: "/models/small.gguf",
   gpus: [1],
   sleepModeFlag: true,

@@ -1,5 +1,13 @@
 /** What llama.cpp's `llama-server` wants and says: its command line, its environment, its output. It cannot sleep. No I/O. */
-import { CANNOT_SLEEP, ENGINE_HOST, gpuVariables, originOf, type Engine, type EngineModel } from "./engine.ts";
+import {
+  CANNOT_SLEEP,
+  ENGINE_HOST,
+  gpuVariables,
+  namesFor,
+  originOf,
+  type Engine,
+  type EngineModel,
+} from "./engine.ts";
 import { milestones } from "./milestones.ts";
 
 /** llama-server, started by this program. */
@@ -22,7 +30,7 @@ export function llamaServer(program: readonly string[]): Engine {
 
 /** A model is a file, or the id of a repository at Hugging Face, which llama-server downloads by itself. */
 function llamaServerCommand(program: readonly string[], model: EngineModel, port: number): readonly string[] {
-  const { modelPath, name, aliases, extraArgs } = model;
+  const { modelPath, extraArgs } = model;
   const isFile = /\.gguf$/i.test(modelPath) || /^[./~]/.test(modelPath);
   const namesItself = extraArgs.some((arg) => /^(?:--alias|-a)(=|$)/.test(arg));
   return [
@@ -33,7 +41,7 @@ function llamaServerCommand(program: readonly string[], model: EngineModel, port
     "--port",
     String(port),
     // It answers to any name; this is the one that it says.
-    ...(namesItself ? [] : ["--alias", [name, ...aliases].join(",")]),
+    ...(namesItself ? [] : ["--alias", namesFor(model).join(",")]),
     ...extraArgs,
   ];
 }

@@ -38,7 +38,7 @@ function sglangCommand(program: readonly string[], model: EngineModel, port: num
     ENGINE_HOST,
     "--port",
     String(port),
-    ...(namesItself ? [] : ["--served-model-name", model.name]),
+    ...(namesItself ? [] : ["--served-model-name", model.upstreamModel ?? model.name]),
     ...(model.sleepModeFlag ? ["--enable-memory-saver", "--enable-weights-cpu-backup"] : []),
     ...model.extraArgs,
   ];

@@ -6,6 +6,7 @@ import type { EngineModel } from "./engine.ts";
 const MODEL: EngineModel = {
   name: "qwen-14b",
   aliases: [],
+  upstreamModel: null,
   modelPath: "Qwen/Qwen3-14B",
   gpus: null,
   sleepModeFlag: true,
@@ -43,6 +44,12 @@ test("the engine answers to every alias, since requests are passed on as they ca
   const command = vllmCommand(["vllm"], { ...MODEL, aliases: ["gpt-4o-mini", "small"] }, 8001);
   const at = command.indexOf("--served-model-name");
   assert.deepEqual(command.slice(at + 1, at + 4), ["qwen-14b", "gpt-4o-mini", "small"]);
+});
+
+test("where requests carry another name, that is the one it answers to", () => {
+  const command = vllmCommand(["vllm"], { ...MODEL, aliases: ["small"], upstreamModel: "org/q" }, 8001);
+  const at = command.indexOf("--served-model-name");
+  assert.deepEqual(command.slice(at + 1, at + 3), ["org/q", "--enable-sleep-mode"]);
 });
 
 test("without the flag for sleep mode everything else is as it was", () => {

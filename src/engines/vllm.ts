@@ -3,6 +3,7 @@ import type { LiveSleepLevel } from "../core/sleep-level.ts";
 import {
   ENGINE_HOST,
   gpuVariables,
+  namesFor,
   originOf,
   type ControlManner,
   type Engine,
@@ -29,7 +30,7 @@ export function vllm(program: readonly string[]): Engine {
   };
 }
 
-/** The whole command line. Requests carry the public name or an alias, so the engine is told to answer to those. */
+/** The whole command line. The engine is told to answer to the names that requests carry. */
 export function vllmCommand(program: readonly string[], model: EngineModel, port: number): readonly string[] {
   const namesItself = model.extraArgs.some((arg) => /^--served[-_]model[-_]name(=|$)/.test(arg));
   return [
@@ -40,7 +41,7 @@ export function vllmCommand(program: readonly string[], model: EngineModel, port
     ENGINE_HOST,
     "--port",
     String(port),
-    ...(namesItself ? [] : ["--served-model-name", model.name, ...model.aliases]),
+    ...(namesItself ? [] : ["--served-model-name", ...namesFor(model)]),
     ...(model.sleepModeFlag ? ["--enable-sleep-mode"] : []),
     ...model.extraArgs,
   ];

@@ -7,6 +7,14 @@ export interface BodyAsk {
   readonly model: string | null;
   /** Whether the answer is wanted as an event stream. */
   readonly wantsStream: boolean;
+  /** Where the name stands, as written; absent where nobody has looked, or it cannot be told. */
+  readonly modelAt?: ByteSpan;
+}
+
+/** Some bytes of a body, from the first to behind the last. */
+export interface ByteSpan {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Reads a body as it comes, without keeping it. */
@@ -22,6 +30,8 @@ export interface BodyForm {
   read(body: Buffer, done: (ask: BodyAsk | Failure) => void): void;
   /** Reads one that is too large for that. */
   scan(): BodyScan;
+  /** A name as it is written in the place of another. */
+  write(name: string): Buffer;
 }
 
 /** Tells nothing. */
@@ -30,4 +40,8 @@ export const NO_ASK: BodyAsk = { model: null, wantsStream: false };
 const NO_SCAN: BodyScan = { push: () => {}, end: (done) => done(NO_ASK) };
 
 /** A body that nobody looks into. */
-export const OPAQUE_FORM: BodyForm = { read: (_body, done) => done(NO_ASK), scan: () => NO_SCAN };
+export const OPAQUE_FORM: BodyForm = {
+  read: (_body, done) => done(NO_ASK),
+  scan: () => NO_SCAN,
+  write: (name) => Buffer.from(name),
+};

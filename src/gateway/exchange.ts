@@ -19,6 +19,7 @@ import type { Listener } from "./heart.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
 import { modelOf, receive, type ForEngine } from "./reception.ts";
+import { renamedBody } from "./renamed-body.ts";
 import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
 import { Retries, type NextTry } from "./retries.ts";
 import { StallWatch } from "./stall-watch.ts";
@@ -165,7 +166,9 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
         if ("code" in named) return this.#fail(named);
         model = named.id;
       }
-      this.#forEngine = this.#requestFor(model, destination.path, body);
+      const sent = renamedBody(body, destination.form, ask, this.#house.models.upstreamNameOf(model));
+      if ("code" in sent) return this.#fail(sent);
+      this.#forEngine = this.#requestFor(model, destination.path, sent);
       this.#wantsStream = this.#route?.streams === true && "wantsStream" in ask && ask.wantsStream;
       this.#silentSinceMs = this.#house.clock.nowMs();
       this.#ask(this.#forEngine);

@@ -8,6 +8,7 @@ import { JsonScan } from "./json-scan.ts";
 export const JSON_FORM: BodyForm = {
   read: (body, done) => done(readJsonAsk(body)),
   scan: () => new JsonScan(),
+  write: (name) => Buffer.from(JSON.stringify(name)),
 };
 
 /** Returns what the body asks for, or why it cannot be read. */

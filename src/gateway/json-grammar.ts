@@ -8,8 +8,8 @@ export interface JsonListener {
   onKey(literal: string | null): void;
   /** How many bytes of the string that comes next, the value of the last key, are wanted in `onValue`. */
   readonly wantsValue: number;
-  /** The value of that key; an object or an array has only begun. The literal is there for strings that were wanted. */
-  onValue(kind: string, literal: string | null): void;
+  /** The value of that key; an object or an array has only begun. The literal, which begins at `from`, is there for strings that were wanted. */
+  onValue(kind: string, literal: string | null, from: number): void;
 }
 
 /** The longest way to write a key that counts has six bytes a letter, and the quotes. */
@@ -47,6 +47,7 @@ export class JsonGrammar {
   #captured: number[] | null = null;
   #capturedMax = 0;
   #position = 0;
+  #stringFrom = 0;
   #brokenAt: number | null = null;
 
   constructor(listener: JsonListener) {
@@ -114,7 +115,7 @@ export class JsonGrammar {
       else this.#begin(byte, at);
     } else if (state === "key" || state === "key or end") {
       if (byte === 0x7d && state === "key or end") this.#close(true, at);
-      else if (byte === QUOTE) this.#beginString(true);
+      else if (byte === QUOTE) this.#beginString(true, at);
       else this.#break(at);
     } else if (state === "colon") {
       if (byte === 0x3a) this.#state = "value";
@@ -128,7 +129,7 @@ export class JsonGrammar {
 
   #begin(byte: number, at: number): void {
     const word = WORDS.get(byte);
-    if (byte === QUOTE) this.#beginString(false);
+    if (byte === QUOTE) this.#beginString(false, at);
     else if (byte === 0x7b) this.#openOne(true, at);
     else if (byte === 0x5b) this.#openOne(false, at);
     else if (word !== undefined) {
@@ -161,13 +162,14 @@ export class JsonGrammar {
   /** Said of the document, and of the values in its outermost object. */
   #tell(kind: string, literal: string | null): void {
     if (this.#open.length === 0) this.#listener.onRoot(kind);
-    else if (this.#open.length === 1 && this.#open[0] === true) this.#listener.onValue(kind, literal);
+    else if (this.#open.length === 1 && this.#open[0] === true) this.#listener.onValue(kind, literal, this.#stringFrom);
   }
 
   // ── inside of values ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  #beginString(isKey: boolean): void {
+  #beginString(isKey: boolean, at: number): void {
     this.#state = "string";
+    this.#stringFrom = this.#position + at;
     this.#isKey = isKey;
     const isAtTop = this.#open.length === 1 && this.#open[0] === true;
     this.#capturedMax = !isAtTop ? 0 : isKey ? KEY_BYTES_MAX : this.#listener.wantsValue;

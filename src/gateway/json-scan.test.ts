@@ -11,10 +11,18 @@ function scan(body: Buffer, cuts: readonly number[]): BodyAsk | Failure {
   const json = new JsonScan();
   const places = [0, ...cuts.map((cut) => cut % (body.length + 1)).toSorted((a, b) => a - b), body.length];
   for (let index = 0; index + 1 < places.length; index += 1) json.push(body.subarray(places[index], places[index + 1]));
-  let answer: BodyAsk | Failure | null = null;
-  json.end((ask) => (answer = ask));
-  assert.ok(answer !== null);
-  return answer;
+  const [answer] = [...answersOf(json)];
+  assert.ok(answer !== undefined);
+  if (!("modelAt" in answer)) return answer;
+  const { modelAt, ...ask } = answer;
+  assert.equal(JSON.parse(body.subarray(modelAt?.from, modelAt?.to).toString()), ask.model);
+  return ask;
+}
+
+function answersOf(json: JsonScan): readonly (BodyAsk | Failure)[] {
+  const answers: (BodyAsk | Failure)[] = [];
+  json.end((ask) => answers.push(ask));
+  return answers;
 }
 
 /** The two may break at different places of the same nonsense, but never disagree about what a body asks for. */
@@ -141,6 +149,6 @@ test("Twenty megabytes in pieces take less than a second or two", () => {
   json.push(Buffer.from('{"model":"a","x":"'));
   for (let bytes = 0; bytes < 20_000_000; bytes += piece.length) json.push(piece);
   json.push(Buffer.from('"}'));
-  json.end((ask) => assert.deepEqual(ask, { model: "a", wantsStream: false }));
+  json.end((ask) => assert.deepEqual(ask, { model: "a", wantsStream: false, modelAt: { from: 9, to: 12 } }));
   assert.ok(performance.now() - beganAtMs < 2_000);
 });

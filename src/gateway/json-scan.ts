@@ -1,6 +1,6 @@
 /** Reads a large JSON body as it comes: the same rules as for a small one, without ever having it whole in memory. */
 import { failure, type Failure } from "../base/failure.ts";
-import type { BodyAsk, BodyScan } from "./body-ask.ts";
+import type { BodyAsk, BodyScan, ByteSpan } from "./body-ask.ts";
 import { JsonGrammar, type JsonListener } from "./json-grammar.ts";
 import { Utf8Check } from "./utf8-check.ts";
 
@@ -13,6 +13,7 @@ export class JsonScan implements BodyScan, JsonListener {
   readonly #grammar = new JsonGrammar(this);
   #key: "model" | "stream" | null = null;
   #model: string | null = null;
+  #modelAt: ByteSpan | null = null;
   #wantsStream = false;
   #failure: Failure | null = null;
 
@@ -31,7 +32,8 @@ export class JsonScan implements BodyScan, JsonListener {
     if (!this.#utf8.isValid) return invalid("The body is not valid UTF-8.");
     const broken = this.#grammar.end();
     if (broken !== null) return invalid(`The body is not valid JSON: ${broken}.`);
-    return { model: this.#model, wantsStream: this.#wantsStream };
+    const ask = { model: this.#model, wantsStream: this.#wantsStream };
+    return this.#modelAt === null ? ask : { ...ask, modelAt: this.#modelAt };
   }
 
   // ── what the grammar tells ────────────────────────────────────────────────────────────────────────────────────────
@@ -50,17 +52,18 @@ export class JsonScan implements BodyScan, JsonListener {
     return this.#key === "model" ? NAME_BYTES_MAX : 0;
   }
 
-  onValue(kind: string, literal: string | null): void {
+  onValue(kind: string, literal: string | null, from: number): void {
     if (this.#key === "stream") this.#wantsStream = kind === "true";
-    else if (this.#key === "model") this.#onModel(kind, literal);
+    else if (this.#key === "model") this.#onModel(kind, literal, from);
   }
 
-  #onModel(kind: string, literal: string | null): void {
+  #onModel(kind: string, literal: string | null, from: number): void {
     if (kind !== "a string") {
       return this.#refuse(`\`model\` must be a string, and it is ${shown(kind)}.`);
     }
     if (literal === null) return this.#refuse("`model` is too long to be the name of a model.");
     this.#model = String(JSON.parse(literal));
+    this.#modelAt = { from, to: from + Buffer.byteLength(literal) };
     if (this.#model === "") this.#refuse("`model` is empty.");
   }
 

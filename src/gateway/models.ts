@@ -8,6 +8,8 @@ export interface GatewayModel {
   readonly id: ModelId;
   /** Further names for it. */
   readonly aliases: readonly string[];
+  /** What the engine calls it; it is told what the client has written, where there is none. */
+  readonly upstreamName?: string | null;
 }
 
 /** An error message names no more models than this. */
@@ -20,16 +22,23 @@ const NAME_LENGTH_MAX = 100;
 export class Models {
   readonly all: readonly GatewayModel[];
   readonly #byName = new Map<string, GatewayModel>();
+  readonly #upstreamNames = new Map<ModelId, string>();
 
   constructor(all: readonly GatewayModel[]) {
     this.all = all;
     for (const model of all) for (const alias of model.aliases) this.#byName.set(alias, model);
     for (const model of all) this.#byName.set(model.id, model);
+    for (const { id, upstreamName = null } of all) if (upstreamName !== null) this.#upstreamNames.set(id, upstreamName);
   }
 
   /** The name of a model as the value of a header, which has room for ASCII only. */
   headerValueOf(model: ModelId): string {
     return /^[!-~]+$/.test(model) ? model : encodeURIComponent(model);
+  }
+
+  /** What the engine of a model is to be told in the place of what the client has written; null: just that. */
+  upstreamNameOf(model: ModelId): string | null {
+    return this.#upstreamNames.get(model) ?? null;
   }
 
   /** Null when there is none of this name. */

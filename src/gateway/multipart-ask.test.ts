@@ -7,8 +7,16 @@ import { isMultipart, multipartForm } from "./multipart-ask.ts";
 
 const CONTENT_TYPE = "multipart/form-data; boundary=xYz";
 
-/** Reads the form in pieces of this size. */
+/** Reads the form in pieces of this size. Where the name stands is checked here. */
 async function read(form: Buffer, contentType = CONTENT_TYPE, pieceBytes = form.length): Promise<BodyAsk | Failure> {
+  const answer = await readWithPlace(form, contentType, pieceBytes);
+  if (!("modelAt" in answer)) return answer;
+  const { modelAt, ...ask } = answer;
+  assert.equal(form.subarray(modelAt?.from, modelAt?.to).toString(), ask.model);
+  return ask;
+}
+
+async function readWithPlace(form: Buffer, contentType: string, pieceBytes: number): Promise<BodyAsk | Failure> {
   const scan = multipartForm(contentType).scan();
   for (let at = 0; at < form.length; at += pieceBytes) scan.push(form.subarray(at, at + pieceBytes));
   return new Promise((resolve) => {

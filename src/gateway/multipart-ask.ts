@@ -2,6 +2,7 @@
 import { Busboy, type BusboyInstance } from "@fastify/busboy";
 import { failure, type Failure } from "../base/failure.ts";
 import type { BodyAsk, BodyForm, BodyScan } from "./body-ask.ts";
+import { MultipartPlace } from "./multipart-place.ts";
 
 /** Longer names there are none, in bytes. */
 const NAME_BYTES_MAX = 4_096;
@@ -30,6 +31,7 @@ export function multipartForm(contentType: string): BodyForm {
       one.end(done);
     },
     scan,
+    write: (name) => Buffer.from(name),
   };
 }
 
@@ -37,12 +39,14 @@ export function multipartForm(contentType: string): BodyForm {
 class MultipartScan implements BodyScan {
   #parser: BusboyInstance | null = null;
   readonly #models: string[] = [];
+  readonly #place: MultipartPlace;
   #failure: Failure | null = null;
   #parts = 0;
   #onFinish: (() => void) | null = null;
   #isFinished = false;
 
   constructor(contentType: string) {
+    this.#place = new MultipartPlace(contentType);
     if (!/boundary\s*=/i.test(contentType)) this.#refuse("The content-type of the form has no boundary.");
     else this.#open(contentType);
   }
@@ -50,6 +54,7 @@ class MultipartScan implements BodyScan {
   push(chunk: Buffer): void {
     if (this.#failure !== null || this.#parser === null) return;
     this.#parser.write(chunk);
+    this.#place.push(chunk);
     if (this.#parser.writableLength > BACKLOG_BYTES_MAX) this.#refuse("The form cannot be read.");
   }
 
@@ -105,7 +110,11 @@ class MultipartScan implements BodyScan {
     const [model] = this.#models;
     if (this.#models.length > 1) return invalid("`model` is given more than once.");
     if (model === "") return invalid("`model` is empty.");
-    return { model: model ?? null, wantsStream: false };
+    if (model === undefined) return { model: null, wantsStream: false };
+    const placed = this.#place.result();
+    // Two parsers that do not agree: then nobody knows.
+    const isSame = placed !== null && placed.value.toString() === model;
+    return { model, wantsStream: false, ...(isSame ? { modelAt: placed.at } : {}) };
   }
 
   #refuse(message: string): void {

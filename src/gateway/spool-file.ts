@@ -3,25 +3,44 @@ import { randomUUID } from "node:crypto";
 import { open, unlink, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import type { ByteSpan } from "./body-ask.ts";
 
 /** Reading and writing, in bytes at a time. */
 const CHUNK_BYTES = 256 * 1024;
+
+/** What stands in a body in the place of some of its bytes. */
+interface Replacement {
+  readonly at: ByteSpan;
+  readonly by: Buffer;
+}
 
 /** A body on disk, whole. It can be read as often as needed, until it is disposed of. */
 export class SpooledBody {
   readonly length: number;
   readonly #file: FileHandle;
+  readonly #fileBytes: number;
+  readonly #replacement: Replacement | null;
   #isDisposed = false;
 
-  constructor(file: FileHandle, length: number) {
+  constructor(file: FileHandle, fileBytes: number, replacement: Replacement | null = null) {
     this.#file = file;
-    this.length = length;
+    this.#fileBytes = fileBytes;
+    this.#replacement = replacement;
+    this.length =
+      fileBytes + (replacement === null ? 0 : replacement.by.length - (replacement.at.to - replacement.at.from));
+  }
+
+  /** The same with other bytes in one place. It lives as long as this one, which is to be disposed of. */
+  with(at: ByteSpan, by: Buffer): SpooledBody {
+    return new SpooledBody(this.#file, this.#fileBytes, { at, by });
   }
 
   /** Reads it from its beginning. The stream must be read to its end or destroyed. */
   read(): Readable {
     // Not the file's own stream: to destroy one of those is to close the file.
-    return Readable.from(chunksOf(this.#file), { objectMode: false, highWaterMark: CHUNK_BYTES });
+    const chunks =
+      this.#replacement === null ? chunksOf(this.#file, 0, Infinity) : replaced(this.#file, this.#replacement);
+    return Readable.from(chunks, { objectMode: false, highWaterMark: CHUNK_BYTES });
   }
 
   /** Its space on the disk is free when the last stream is over. */
@@ -32,9 +51,16 @@ export class SpooledBody {
   }
 }
 
-async function* chunksOf(file: FileHandle): AsyncGenerator<Buffer> {
-  for (let at = 0; ;) {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, at);
+async function* replaced(file: FileHandle, { at, by }: Replacement): AsyncGenerator<Buffer> {
+  yield* chunksOf(file, 0, at.from);
+  yield by;
+  yield* chunksOf(file, at.to, Infinity);
+}
+
+async function* chunksOf(file: FileHandle, from: number, to: number): AsyncGenerator<Buffer> {
+  for (let at = from; at < to;) {
+    const bytes = Math.min(CHUNK_BYTES, to - at);
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(bytes), 0, bytes, at);
     if (bytesRead === 0) return;
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);

@@ -52,6 +52,7 @@ function stage(t: TestContext) {
       name: "m",
       engine: { kind: "vllm" },
       aliases: [],
+      upstreamModel: null,
       modelPath: "org/m",
       gpus: null,
       sleepModeFlag: true,

@@ -55,7 +55,8 @@ export async function validateModel(
   onStep: (what: string) => void,
 ): Promise<ValidationReport> {
   const subject = new Subject(model, options, end);
-  const question = new FixedQuestion(options.http, model, ANSWER_TIMEOUT_MS, end.interrupt);
+  const named = options.engines.find(({ name }) => name === model)?.upstreamModel ?? model;
+  const question = new FixedQuestion(options.http, named, ANSWER_TIMEOUT_MS, end.interrupt);
   const results: LevelResult[] = [];
   let startMs: number | null = null;
   let reason: string | null = null;

@@ -32,6 +32,7 @@ export function engineSpec(extra: Partial<EngineSpec> = {}): EngineSpec {
     name: "tiny",
     engine: { kind: "vllm" },
     aliases: ["small"],
+    upstreamModel: null,
     modelPath: "org/tiny",
     gpus: [0],
     sleepModeFlag: true,

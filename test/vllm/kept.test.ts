@@ -45,6 +45,7 @@ const orchestrator = new Orchestrator(
         name: MODEL,
         engine: { kind: "vllm" },
         aliases: [],
+        upstreamModel: null,
         modelPath: join(MODELS, MODEL),
         gpus: null,
         // vLLM refuses the flag on a CPU; without it the sleep routes work all the same, and free nothing.

@@ -30,6 +30,8 @@ export const realClock: Clock = {
 export interface StageOptions {
   /** Some of those that there usually are. */
   readonly models?: readonly (typeof MODELS)[number][];
+  /** What engines call their models, by the id. */
+  readonly upstreamNames?: Readonly<Record<string, string>>;
   readonly requestTimeoutMs?: number;
   readonly drainTimeoutMs?: number | null;
   readonly minActiveMs?: number;
@@ -90,7 +92,11 @@ export class Stage {
       },
     });
     this.gateway = createGateway({
-      models: options.models ?? MODELS,
+      models: (options.models ?? MODELS).map(({ id, aliases }) => ({
+        id,
+        aliases,
+        upstreamName: options.upstreamNames?.[id] ?? null,
+      })),
       desk: this.desk,
       clock: options.clock ?? realClock,
       apiKeys: options.apiKeys ?? [],
