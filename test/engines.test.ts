@@ -171,6 +171,64 @@ test("a stop that leaves it running is no stop", async () => {
   writeFileSync(stopFile, "");
 });
 
+test("a stop that ends the client of a container, and not the container, is no stop, also where it says that it was well", async () => {
+  await using ground = new EngineGround();
+  const pidFile = join(ground.folder, "pid");
+  const stopFile = join(ground.folder, "stop");
+  const engine = commandEngine({
+    // As `docker run` without -d: it stays as long as the container, and can be ended without it.
+    start: [...FAKE, "${PORT}", "--detach", "--linger-ms=60000", `--pid-file=${pidFile}`],
+    stop: ["sh", "-c", `test ! -e ${stopFile} || kill $(cat ${pidFile})`],
+  });
+  const { orchestrator, effects, start, next } = ground.orchestrate(engineSpec({ engine }));
+  await start();
+  const { pid } = orchestrator.info("tiny");
+  assert.ok(pid !== null);
+  effects.stop("tiny");
+  const { kind, reason } = await next();
+  assert.equal(kind, "stop failed");
+  assert.match(reason?.message ?? "", /still answers after sh .* ended with 0/);
+  assert.ok(!isAlive(pid) && isAlive(Number(readFileSync(pidFile, "utf8"))));
+  assert.equal(ground.records.length, 1);
+  writeFileSync(stopFile, "");
+  effects.stop("tiny");
+  assert.deepEqual(await next(), { kind: "stopped" });
+  assert.deepEqual(ground.records, []);
+});
+
+test("an engine that is unwell and still answers after its stop has not ended", async () => {
+  await using ground = new EngineGround();
+  const pidFile = join(ground.folder, "pid");
+  const ill = "await fetch('http://127.0.0.1:${PORT}/ill')";
+  const stopFile = join(ground.folder, "stop");
+  const engine = commandEngine({
+    start: [...FAKE, "${PORT}", "--detach", "--ill-on=/ill", `--pid-file=${pidFile}`],
+    stop: ["sh", "-c", `${process.execPath} -e "${ill}" && test ! -e ${stopFile} || kill $(cat ${pidFile})`],
+  });
+  const { effects, start, next } = ground.orchestrate(engineSpec({ engine }));
+  await start();
+  effects.stop("tiny");
+  assert.equal((await next()).kind, "stop failed");
+  writeFileSync(stopFile, "");
+});
+
+test("what a killed llmux has left elsewhere and cannot be stopped keeps the next one from starting", async () => {
+  await using ground = new EngineGround();
+  const pidFile = join(ground.folder, "pid");
+  const stopFile = join(ground.folder, "stop");
+  const engine = commandEngine({
+    start: [...FAKE, "${PORT}", "--detach", `--pid-file=${pidFile}`],
+    stop: ["sh", "-c", `test ! -e ${stopFile} || kill $(cat ${pidFile})`],
+  });
+  await ground.orchestrate(engineSpec({ engine })).start();
+  const second = ground.orchestrate(engineSpec({ engine }));
+  await assert.rejects(
+    second.orchestrator.endLeftovers(),
+    /tiny that an earlier run left still answers at http:\S+ after sh/,
+  );
+  writeFileSync(stopFile, "");
+});
+
 test("what a killed llmux has left elsewhere is stopped by its command at the next start", async () => {
   await using ground = new EngineGround();
   const pidFile = join(ground.folder, "pid");

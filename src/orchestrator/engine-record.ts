@@ -16,8 +16,8 @@ export interface EngineRecord {
   /** The command lines it was seen with: engines rewrite theirs while they start. */
   readonly commandLines: readonly string[];
   readonly executable: string;
-  /** What ends it where signals do not reach; absent where they do. */
-  readonly stop?: { readonly command: readonly string[]; readonly timeoutMs: number };
+  /** What ends it where signals do not reach, and where it listens; absent where they do. */
+  readonly stop?: { readonly command: readonly string[]; readonly timeoutMs: number; readonly origin?: string };
 }
 
 /** A folder of records, one file a model. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { RecordingLog } from "../../test/support/recording-log.ts";
+import type { HttpClient } from "../ports/http-client.ts";
 import { EngineRecords, type EngineRecord } from "./engine-record.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { FakeClock } from "./testing/fake-clock.ts";
@@ -30,8 +31,9 @@ function stage(t: TestContext, record: EngineRecord = RECORD) {
   const processes = new FakeProcesses();
   const clock = new FakeClock();
   const log = new RecordingLog();
+  const http: HttpClient = { call: () => Promise.reject(new Error("refused")) };
   const end = async (): Promise<string> => {
-    const ended = endLeftovers({ records, processes, clock, log, environment: {}, graceMs: 1_000 }).then(
+    const ended = endLeftovers({ records, processes, clock, log, http, environment: {}, graceMs: 1_000 }).then(
       () => "ended",
       (error: Error) => error.message,
     );

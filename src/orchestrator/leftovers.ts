@@ -1,10 +1,12 @@
 /** After a `kill -9` of llmux: finds the engines that the last run left behind, and ends them. */
 import { describeError } from "../base/failure.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
 import type { ProcessHost } from "../ports/process-host.ts";
 import { commandText, runCommand } from "./command-run.ts";
 import { endProcesses } from "./ending.ts";
+import { untilSilent } from "./silence.ts";
 import type { EngineRecord, EngineRecords } from "./engine-record.ts";
 
 /** What it needs. */
@@ -13,6 +15,7 @@ export interface LeftoverParts {
   readonly processes: ProcessHost;
   readonly clock: Clock;
   readonly log: Log;
+  readonly http: HttpClient;
   readonly graceMs: number;
   /** What commands that stop an engine are run with. */
   readonly environment: Readonly<Record<string, string>>;
@@ -33,7 +36,7 @@ export async function endLeftovers(parts: LeftoverParts): Promise<void> {
 async function endOne(record: EngineRecord, parts: LeftoverParts): Promise<void> {
   const { records, processes, clock, log, graceMs } = parts;
   const { model, pid } = record;
-  await stopByCommand(record, parts);
+  const said = await stopByCommand(record, parts);
   const leaderLives = (): boolean => pid !== null && isSame(record, processes);
   const left = (): readonly number[] => processesOf(record, processes);
   const found = left();
@@ -42,13 +45,24 @@ async function endOne(record: EngineRecord, parts: LeftoverParts): Promise<void>
   if (stubborn.length > 0) {
     throw new Error(`the engine of ${model} that an earlier run left (pids ${stubborn.join(", ")}) cannot be ended`);
   }
+  const origin = record.stop?.origin;
+  if (
+    said !== null &&
+    origin !== undefined &&
+    !(await untilSilent(origin, { ...parts, limits: { stopGraceMs: graceMs } }))
+  ) {
+    throw new Error(`the engine of ${model} that an earlier run left still answers at ${origin} after ${said}`);
+  }
   if (found.length > 0) log.info("leftover engine ended", { model, pids: found });
   records.remove(model);
 }
 
-/** Nobody can see whether what a command has started elsewhere still runs, so its stop is run in any case, and may well find nothing. */
-async function stopByCommand({ model, stop }: EngineRecord, parts: LeftoverParts): Promise<void> {
-  if (stop === undefined) return;
+/**
+ * Nobody can see whether what a command has started elsewhere still runs, so its stop is run in any case, and may well find nothing.
+ * Resolves with what it did, in words.
+ */
+async function stopByCommand({ model, stop }: EngineRecord, parts: LeftoverParts): Promise<string | null> {
+  if (stop === undefined) return null;
   const { processes, clock, log, environment } = parts;
   const { command, timeoutMs } = stop;
   let wrong: string | null;
@@ -62,6 +76,7 @@ async function stopByCommand({ model, stop }: EngineRecord, parts: LeftoverParts
     command: commandText(command),
     ...(wrong === null ? {} : { reason: wrong }),
   });
+  return `${commandText(command)} ${wrong ?? "ended with 0"}`;
 }
 
 /** Pid, start time and command line must all fit; a process that rewrote its arguments is known by its environment. */

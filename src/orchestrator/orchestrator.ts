@@ -87,9 +87,9 @@ export class Orchestrator implements EngineDirectory {
 
   /** Ends what a killed run has left behind. To be awaited before the first start; rejects when something cannot be ended. */
   async endLeftovers(): Promise<void> {
-    const { processes, clock, log, limits, environment } = this.#options;
+    const { processes, clock, log, http, limits, environment } = this.#options;
     const graceMs = limits.stopGraceMs;
-    await endLeftovers({ records: this.#records, processes, clock, log, graceMs, environment });
+    await endLeftovers({ records: this.#records, processes, clock, log, http, graceMs, environment });
   }
 
   info(model: ModelId): ReturnType<EngineKeeper["info"]> {

@@ -7,6 +7,7 @@ import type { EngineProcess, ExitStatus } from "../ports/process-host.ts";
 import { commandText } from "./command-run.ts";
 import type { RunCommand } from "./engine-control.ts";
 import type { Look } from "./health.ts";
+import { untilSilent, type SilenceParts } from "./silence.ts";
 
 /** An engine, as far as its end is concerned. */
 export interface StoppedLife {
@@ -14,7 +15,6 @@ export interface StoppedLife {
   readonly process: EngineProcess;
   readonly look: Look;
   readonly exit: ExitStatus | null;
-  readonly isElsewhere: boolean;
 }
 
 /** What it needs of the world. */
@@ -27,14 +27,11 @@ export interface StopParts {
 
 const NEVER = new AbortController().signal;
 
-/** How often we look whether it still answers. */
-const LOOK_MS = 200;
-
 /**
- * Does nothing where there is no such command. Afterwards what is left of our own processes has had its grace, and the rest of them can
- * be ended by signals. Resolves with a failure when the engine is nowhere that signals reach and still answers.
+ * Runs that command; afterwards what is left of our own processes has had its grace, and can be ended by signals. Resolves with what the
+ * command did, in words; null where there is none.
  */
-export async function endByCommand(model: string, life: StoppedLife, parts: StopParts): Promise<Failure | null> {
+export async function endByCommand(model: string, life: StoppedLife, parts: StopParts): Promise<string | null> {
   const { stop } = life.plan;
   if (stop === null) return null;
   const { clock, log, limits } = parts;
@@ -46,19 +43,23 @@ export async function endByCommand(model: string, life: StoppedLife, parts: Stop
   }
   const said = `${commandText(stop.command)} ${wrong ?? "ended with 0"}`;
   if (wrong !== null) log.warn("stop command failed", { model, reason: said });
-  if (life.isElsewhere) {
-    const endAtMs = clock.nowMs() + limits.stopGraceMs;
-    while ((await life.look(NEVER)) === null) {
-      if (clock.nowMs() >= endAtMs) {
-        return failure("stop_failed", `the engine of ${model} still answers after ${said}`);
-      }
-      await delay(clock, LOOK_MS);
-    }
-  } else if (wrong === null && life.exit === null) {
+  if (wrong === null && life.exit === null) {
     const over = new AbortController();
     const grace = delay(clock, limits.stopGraceMs, over.signal).catch(() => {});
     await Promise.race([life.process.exited, grace]);
     over.abort();
   }
-  return null;
+  return said;
+}
+
+/** When no process of ours is left: what `said` speaks of may have ended the client of a container, and not the container. */
+export async function stillThere(
+  model: string,
+  { plan, look }: StoppedLife,
+  said: string,
+  parts: SilenceParts,
+): Promise<Failure | null> {
+  const isWell = async (): Promise<boolean> => (await look(NEVER)) === null;
+  if (await untilSilent(plan.origin, parts, isWell)) return null;
+  return failure("stop_failed", `the engine of ${model} still answers after ${said}`);
 }

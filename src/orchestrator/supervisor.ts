@@ -26,7 +26,7 @@ import { healthOf, HealthWatch, lookAt, type Look } from "./health.ts";
 import { OwnRecord } from "./own-record.ts";
 import { untilReady } from "./readiness.ts";
 import { startFailure } from "./start-failure.ts";
-import { endByCommand } from "./stop-command.ts";
+import { endByCommand, stillThere } from "./stop-command.ts";
 
 interface Life {
   readonly plan: EnginePlan;
@@ -203,7 +203,7 @@ export class EngineSupervisor implements EngineKeeper {
     const { command, origin, stop } = plan;
     const marker = `LLMUX_ENGINE=${randomUUID()}`;
     const env = { ...environment, ...plan.environment, LLMUX_ENGINE: marker.slice(marker.indexOf("=") + 1) };
-    this.#record.begin({ marker, port, command, ...(stop === null ? {} : { stop }) });
+    this.#record.begin({ marker, port, command, ...(stop === null ? {} : { stop: { ...stop, origin } }) });
     this.#output.begin();
     this.#progress = { stage: "starting", percent: null };
     const process = await processes.spawn({ command, env, outputFile: this.#output.path });
@@ -326,8 +326,7 @@ export class EngineSupervisor implements EngineKeeper {
     life.memory.onTransition();
     const { processes, clock, limits } = this.#world;
     life.watch?.end();
-    const unstoppable = await endByCommand(this.#spec.name, life, { ...this.#world, run: this.#run });
-    if (unstoppable !== null) return unstoppable;
+    const said = await endByCommand(this.#spec.name, life, { ...this.#world, run: this.#run });
     const stubborn = await endProcesses(
       {
         leaderPid: life.process.pid,
@@ -345,6 +344,8 @@ export class EngineSupervisor implements EngineKeeper {
         `processes ${pids} of the engine of ${this.#spec.name} do not end, not even by SIGKILL`,
       );
     }
+    const unstoppable = said === null ? null : await stillThere(this.#spec.name, life, said, this.#world);
+    if (unstoppable !== null) return unstoppable;
     await this.#bury(life);
     return null;
   }

@@ -1,8 +1,8 @@
 /**
  * A tiny inference server, for engines that are known by their orders only: `node fake-engine.ts PORT [--load-ms N] [--detach]
- * [--die-on PATH] [--exit-on PATH] [--health PATH] [--fall-ill FILE]`. It keeps a list of the requests that changed its state, which GET /calls tells.
+ * [--die-on PATH] [--exit-on PATH] [--ill-on PATH] [--health PATH] [--fall-ill FILE]`. It keeps a list of the requests that changed its state, which GET /calls tells.
  *
- * Health is 503 while it loads. /release… and /sleep put it to sleep, /resume… and /wake wake it; everything else answers who it is.
+ * Health is 503 while it loads, and after a request to the path of --ill-on. /release… and /sleep put it to sleep, /resume… and /wake wake it; everything else answers who it is.
  * With --fall-ill the first one that finds no such file makes it, answers a question with 500, is not well from then on, and soon ends.
  * With --detach it starts itself once more in a session of its own and returns, as `docker run -d` does, after `--linger-ms`; `--pid-file` says where.
  */
@@ -19,6 +19,7 @@ const { values, positionals } = parseArgs({
     "load-ms": { type: "string", default: "0" },
     "die-on": { type: "string" },
     "exit-on": { type: "string" },
+    "ill-on": { type: "string" },
     detach: { type: "boolean" },
     "linger-ms": { type: "string" },
     "pid-file": { type: "string" },
@@ -53,6 +54,7 @@ function serve(port: number): void {
       const body = Buffer.concat(chunks).toString();
       if (url === values["die-on"]) process.exit(1);
       if (url === values["exit-on"]) process.exit(0);
+      if (url === values["ill-on"]) isIll = true;
       if (url === "/calls") return answer(response, 200, calls);
       if (url === values.health) return answer(response, isIll || performance.now() < readyAtMs ? 503 : 200, {});
       if (url === "/health") return answer(response, 404, {});
