@@ -30,6 +30,9 @@ export interface Gateway {
 
 const WARM_UP_ROUNDS = 5;
 
+/** Switches as soon as they are wanted. */
+const EAGER = { policy_type: "fifo", min_active_secs: 0, request_timeout_secs: 60 };
+
 /** Where to find llmux 0.3.0, the Rust program of the same name; null when nobody said. */
 export function peerProgram(): string | null {
   return process.env["LLMUX_030"] ?? null;
@@ -59,6 +62,11 @@ export function llmuxConfig(
   enginePorts: Readonly<Record<BenchModel, number>>,
   sleepLevel: 1 | 2 | 3,
 ): unknown {
+  return { ...llmuxBasics(ground, port), policy: EAGER, models: modelEntries(enginePorts, sleepLevel, []) };
+}
+
+/** What every configuration of this llmux has, with the stand-in engine; its policy and models are still to come. */
+export function llmuxBasics(ground: BenchGround, port: number): Readonly<Record<string, unknown>> {
   return {
     host: "127.0.0.1",
     port,
@@ -66,8 +74,6 @@ export function llmuxConfig(
     vllm_command: ground.engineProgram,
     nvidia_smi_command: "false",
     state_dir: `${ground.folder}/state`,
-    policy: { policy_type: "fifo", min_active_secs: 0, request_timeout_secs: 60 },
-    models: modelEntries(enginePorts, sleepLevel, []),
   };
 }
 
@@ -90,7 +96,7 @@ export function peerConfig(
     port,
     metrics_port: 0,
     vllm_command: ground.engineProgram,
-    policy: { policy_type: "fifo", min_active_secs: 0, request_timeout_secs: 60, drain_before_switch: true },
+    policy: { ...EAGER, drain_before_switch: true },
     models: modelEntries(enginePorts, sleepLevel, ["--host", "127.0.0.1"]),
   };
 }
@@ -145,16 +151,21 @@ async function ready(parts: {
 }): Promise<Gateway> {
   const { name, gatewayPort, enginePorts, started } = parts;
   const origin = `http://127.0.0.1:${gatewayPort}`;
-  await until(`${name} answers`, () => {
-    if (started.hasEnded()) throw new Error(`${name} has ended:\n${started.output().slice(-2_000)}`);
-    return answersAt(origin);
-  });
+  await untilAnswers(name, started, origin);
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
   return { name, origin, process: started, dispatcher, enginePorts };
 }
 
+/** Waits until anything answers there; rejects, with the program's last words, when it has ended. */
+export async function untilAnswers(name: string, started: StartedProcess, origin: string): Promise<void> {
+  await until(`${name} answers`, () => {
+    if (started.hasEnded()) throw new Error(`${name} has ended:\n${started.output().slice(-2_000)}`);
+    return answersAt(origin);
+  });
+}
+
 /** Whether anything answers there; its status does not matter, as 0.3.0 has no `/health` of its own. */
-export async function answersAt(origin: string): Promise<boolean> {
+async function answersAt(origin: string): Promise<boolean> {
   try {
     const answer = await request(`${origin}/health`);
     await answer.body.dump();

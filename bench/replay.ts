@@ -6,7 +6,7 @@ import type { Arrival } from "../src/simulation/arrivals.ts";
 import { spreadOf, type Report as Simulated } from "../src/simulation/report.ts";
 import { until } from "../test/support/until.ts";
 import { BenchGround, freePorts, type StartedProcess } from "./bench-ground.ts";
-import { answersAt, llmuxCommand } from "./gateways.ts";
+import { llmuxBasics, llmuxCommand, untilAnswers } from "./gateways.ts";
 import type { BenchOptions } from "./options.ts";
 import { FIFO, FULL_DRAIN, type PolicySetup } from "./policy-setups.ts";
 import { replay as send, type ReplayedRequest } from "./replay-client.ts";
@@ -82,10 +82,7 @@ async function playBoth(
   const origin = `http://127.0.0.1:${port}`;
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0, connections: 1_000 });
   try {
-    await until("llmux answers", () => {
-      if (started.hasEnded()) throw new Error(`llmux has ended:\n${started.output().slice(-2_000)}`);
-      return answersAt(origin);
-    });
+    await untilAnswers("llmux", started, origin);
     await bringAllToSleep(dispatcher, origin, config, [...engines.keys()], started);
     const replayed = await send(dispatcher, origin, arrivals);
     const faults = replayed.filter(({ fault }) => fault !== null);
@@ -118,16 +115,7 @@ function configOf(
     extra_args.push("--disable-uvicorn-access-log");
     return [name, { model_path: `bench/model-${index}-1B`, extra_args, simulate: figures }] as const;
   });
-  return {
-    host: "127.0.0.1",
-    port,
-    metrics_port: 0,
-    vllm_command: ground.engineProgram,
-    nvidia_smi_command: "false",
-    state_dir: `${ground.folder}/state`,
-    policy,
-    models: Object.fromEntries(models),
-  };
+  return { ...llmuxBasics(ground, port), policy, models: Object.fromEntries(models) };
 }
 
 /** As a simulation begins: each has been started by a request of its own, and sleeps. */

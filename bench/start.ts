@@ -1,9 +1,8 @@
 /** From the start of the program to its first answered `/health`, and the memory it holds when nothing happens. */
 import { setTimeout } from "node:timers/promises";
-import { until } from "../test/support/until.ts";
 import { BenchGround, NO_TIME, type StartedProcess } from "./bench-ground.ts";
 import { distributionOf, medianOf } from "./distribution.ts";
-import { answersAt, llmuxCommand, llmuxConfig, NO_PEER, peerConfig, peerProgram, ports } from "./gateways.ts";
+import { llmuxCommand, llmuxConfig, NO_PEER, peerConfig, peerProgram, ports, untilAnswers } from "./gateways.ts";
 import { rssBytesOf } from "./process-figures.ts";
 import type { Report } from "./report.ts";
 
@@ -69,7 +68,7 @@ async function startOnce(ground: BenchGround, program: Program): Promise<{ start
   const origin = `http://127.0.0.1:${where.gatewayPort}`;
   const startedMs = performance.now();
   const started = program.startAt(ground, where);
-  await until(`${program.name} answers`, () => answersAt(origin));
+  await untilAnswers(program.name, started, origin);
   const startMs = performance.now() - startedMs;
   await setTimeout(IDLE_MS);
   const rssBytes = rssBytesOf(started.pid);

@@ -11,7 +11,7 @@ import { createKey, hashOfKey } from "../src/base/api-key.ts";
 import { until } from "../test/support/until.ts";
 import { BenchGround, freePorts } from "./bench-ground.ts";
 import { medianOf } from "./distribution.ts";
-import { answersAt, llmuxCommand } from "./gateways.ts";
+import { llmuxCommand, untilAnswers } from "./gateways.ts";
 import type { Report } from "./report.ts";
 
 const CACHE = fileURLToPath(new URL("../.cache/", import.meta.url));
@@ -62,7 +62,7 @@ export async function vllmServe(): Promise<Report> {
   const [port = 0, enginePort = 0] = await freePorts(2);
   const config = ground.write("llmux.json", JSON.stringify(configOf(ground, port, enginePort)));
   const llmux = ground.start("llmux", llmuxCommand(config));
-  await until("llmux answers", () => answersAt(`http://127.0.0.1:${port}`));
+  await untilAnswers("llmux", llmux, `http://127.0.0.1:${port}`);
   const client = new OpenAI({ baseURL: `http://127.0.0.1:${port}/v1`, apiKey: KEY, maxRetries: 0, timeout: LIMIT_MS });
   await client.chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "hi" }], max_tokens: 4 });
 

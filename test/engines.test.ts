@@ -9,6 +9,7 @@ import type { CommandEngine, ExternalEngine } from "../src/base/engine-settings.
 import type { Orchestrator } from "../src/orchestrator/orchestrator.ts";
 import { claimPort } from "../src/platform/loopback-port.ts";
 import { EngineGround, engineSpec } from "./support/engine-ground.ts";
+import { isWell } from "./support/is-well.ts";
 import { until } from "./support/until.ts";
 
 const FAKE_FILE = fileURLToPath(new URL("support/fake-engine.ts", import.meta.url));
@@ -22,6 +23,18 @@ function commandEngine(extra: Partial<CommandEngine> = {}): CommandEngine {
     stopTimeoutMs: 10_000,
     url: "http://127.0.0.1:${PORT}",
     health: { request: "/health" },
+    sleep: null,
+    wake: null,
+    ...extra,
+  };
+}
+
+function externalEngine(port: number, extra: Partial<ExternalEngine> = {}): ExternalEngine {
+  return {
+    kind: "external",
+    url: `http://127.0.0.1:${port}`,
+    health: { request: "/health" },
+    apiKeyVariable: null,
     sleep: null,
     wake: null,
     ...extra,
@@ -296,14 +309,7 @@ test("SGLang that ends itself over an order to release has crashed", async () =>
 test("an external engine is watched, gets its key, and is neither started nor stopped", async () => {
   await using ground = new EngineGround();
   const port = await claimPort("127.0.0.1", 0);
-  const engine: ExternalEngine = {
-    kind: "external",
-    url: `http://127.0.0.1:${port}`,
-    health: { request: "/health" },
-    apiKeyVariable: "THE_KEY",
-    sleep: null,
-    wake: null,
-  };
+  const engine = externalEngine(port, { apiKeyVariable: "THE_KEY" });
   const environment = { THE_KEY: "secret-of-the-engine" };
   const spec = engineSpec({ engine, gpus: [], startupTimeoutMs: 1_000, extraArgs: [] });
   const { orchestrator, effects, start, next, log } = ground.orchestrate(spec, { environment });
@@ -316,17 +322,12 @@ test("an external engine is watched, gets its key, and is neither started nor st
 
   const server = spawn(process.execPath, [FAKE_FILE, String(port)], { stdio: "ignore" });
   try {
-    await until("it listens", () =>
-      fetch(`http://127.0.0.1:${port}/health`).then(
-        (r) => r.ok,
-        () => false,
-      ),
-    );
+    await until("it listens", () => isWell(`${engine.url}/health`));
     await start();
     assert.equal((await ask(orchestrator))["authorization"], "Bearer secret-of-the-engine");
     effects.stop("tiny");
     assert.deepEqual(await next(), { kind: "stopped" });
-    assert.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200, "it was stopped");
+    assert.ok(await isWell(`${engine.url}/health`), "it was stopped");
     await start();
   } finally {
     server.kill("SIGKILL");
@@ -340,22 +341,10 @@ test("an external engine is watched, gets its key, and is neither started nor st
 test("an external engine that shares GPUs is put to sleep by its orders, and before others get its memory", async () => {
   await using ground = new EngineGround();
   const port = await claimPort("127.0.0.1", 0);
-  const engine: ExternalEngine = {
-    kind: "external",
-    url: `http://127.0.0.1:${port}`,
-    health: { request: "/health" },
-    apiKeyVariable: null,
-    sleep: { request: "/sleep" },
-    wake: { request: "/wake" },
-  };
+  const engine = externalEngine(port, { sleep: { request: "/sleep" }, wake: { request: "/wake" } });
   const server = spawn(process.execPath, [FAKE_FILE, String(port)], { stdio: "ignore" });
   try {
-    await until("it listens", () =>
-      fetch(`http://127.0.0.1:${port}/health`).then(
-        (r) => r.ok,
-        () => false,
-      ),
-    );
+    await until("it listens", () => isWell(`${engine.url}/health`));
     const { effects, start, sleep, next } = ground.orchestrate(engineSpec({ engine }));
     await start();
     await sleep(1);

@@ -11,6 +11,7 @@ import { controlSocketPath } from "../../src/base/state-files.ts";
 import { fetchStatus } from "../../src/control/control-client.ts";
 import type { ModelStatus } from "../../src/control/status.ts";
 import { freePort } from "../e2e/support/free-port.ts";
+import { isWell } from "../support/is-well.ts";
 import { until } from "../support/until.ts";
 
 const LLMUX = fileURLToPath(new URL("../../bin/llmux.js", import.meta.url));
@@ -66,15 +67,7 @@ async function serve(): Promise<void> {
     cwd: folder,
     stdio: ["ignore", "ignore", "inherit"],
   });
-  await until(
-    "it listens",
-    () =>
-      fetch(`http://127.0.0.1:${port}/health`).then(
-        ({ ok }) => ok,
-        () => false,
-      ),
-    LIMIT_MS,
-  );
+  await until("it listens", () => isWell(`http://127.0.0.1:${port}/health`), LIMIT_MS);
 }
 
 async function end(signal: NodeJS.Signals): Promise<void> {
