@@ -11,19 +11,8 @@ LLMUX_LLAMA_SERVER=$(sed -n 1p <<<"$made")
 LLMUX_LLAMA_MODEL=$(sed -n 2p <<<"$made")
 export LLMUX_LLAMA_SERVER LLMUX_LLAMA_MODEL
 
-# Everything that the tests start works in a folder below this one, and is found by it.
-run=$(mktemp -d)
-clear_away() {
-  for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd" 2>/dev/null) in
-      "$run"/*) kill -KILL "${process#/proc/}" 2>/dev/null || true ;;
-    esac
-  done
-  rm -rf "$run"
-}
-trap clear_away EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+# Everything that the tests start works in a folder below $run, and is found by it.
+source "$root/test/support/run-folder.sh"
 
 mkdir "$run/tests"
 export LLMUX_ENGINES_RUN=$run/tests
