@@ -1,5 +1,5 @@
 /** One sending of a request to an engine, and the way back of its answer, chunk by chunk. */
-import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 import type { ModelId } from "../core/model.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
@@ -7,10 +7,10 @@ import { isDying, LAST_WORD_BYTES_MAX, LAST_WORD_STATUS } from "./dying-engine.t
 import { isEventStream } from "./event-stream.ts";
 import type { RequestBody } from "./body.ts";
 import { answerHeaders } from "./headers.ts";
+import type { HttpResponse } from "./http1/http-response.ts";
 import { ResponseIdSearch, type MadeResponses } from "./made-responses.ts";
 import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS, UsageTail, type TokenCounts } from "./usage-tail.ts";
-import { writeChunk } from "./write-chunk.ts";
 
 /** What is sent. */
 export interface EngineRequest {
@@ -58,7 +58,7 @@ interface HeldAnswer {
  */
 export class Attempt implements Dispatcher.DispatchHandler {
   readonly #owner: AttemptOwner;
-  readonly #response: ServerResponse;
+  readonly #response: HttpResponse;
   readonly #request: EngineRequest;
   readonly #head: AnswerHead;
   #controller: Dispatcher.DispatchController | null = null;
@@ -66,11 +66,10 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #status = 0;
   #isStarted = false;
   #isStream = false;
-  #hasLength = false;
   #isOver = false;
   #lastByte = 0;
   #bytesOut = 0;
-  #listensForDrain = false;
+  #isPaused = false;
   #connection: EngineConnection | null = null;
   /** Set while the answer may be the last word of a dying engine. */
   #lastWord: HeldAnswer | null = null;
@@ -80,7 +79,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #idSearch: ResponseIdSearch | null = null;
   #usage: UsageTail | null = null;
 
-  constructor(owner: AttemptOwner, response: ServerResponse, request: EngineRequest, head: AnswerHead) {
+  constructor(owner: AttemptOwner, response: HttpResponse, request: EngineRequest, head: AnswerHead) {
     this.#head = head;
     this.#owner = owner;
     this.#response = response;
@@ -100,11 +99,6 @@ export class Attempt implements Dispatcher.DispatchHandler {
   /** Whether the answer is an event stream. */
   get isStream(): boolean {
     return this.#isStream;
-  }
-
-  /** Whether the client was told the length of the body. */
-  get hasLength(): boolean {
-    return this.#hasLength;
   }
 
   /** Whether the request was given to a connection: then the engine may have begun to work on it. */
@@ -145,6 +139,13 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#controller?.abort(CANCELLED);
+  }
+
+  /** The client has room again. */
+  onDrain(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (!this.#isOver) this.#controller?.resume();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -212,7 +213,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#lastByte = chunk[chunk.length - 1] ?? 0;
     this.#usage?.push(chunk);
     if (this.#idSearch !== null) this.#rememberId(this.#idSearch, chunk);
-    return writeChunk(this.#response, chunk);
+    return this.#response.write(chunk);
   }
 
   #end(): void {
@@ -234,13 +235,12 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#isStarted = true;
     this.#heldBack = null;
     this.#isStream = isEventStream(headers["content-type"]);
-    this.#hasLength = headers["content-length"] !== undefined;
     if (this.#status === 200 && (this.#isStream || isJson(headers["content-type"]))) {
       this.#usage = new UsageTail(this.#isStream);
       if (this.#request.madeResponses !== null) this.#idSearch = new ResponseIdSearch();
     }
-    if (this.#head.isOpened) this.#hasLength = false;
-    else this.#response.writeHead(this.#status, answerHeaders(headers, this.#head.headers, this.#isStream));
+    if (!this.#head.isOpened)
+      this.#response.writeHead(this.#status, answerHeaders(headers, this.#head.headers, this.#isStream));
   }
 
   #rememberId(search: ResponseIdSearch, chunk: Buffer): void {
@@ -252,12 +252,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #pause(controller: Dispatcher.DispatchController): void {
     controller.pause();
+    this.#isPaused = true;
     this.#owner.onBlocked();
-    if (this.#listensForDrain) return;
-    this.#listensForDrain = true;
-    this.#response.on("drain", () => {
-      if (!this.#isOver) controller.resume();
-    });
   }
 }
 

@@ -1,7 +1,7 @@
 /** Takes a request's body in, within a limit: in memory while it is small, on disk when it is not. */
-import type { IncomingMessage } from "node:http";
 import { describeError, failure, type Failure } from "../base/failure.ts";
 import type { BodyAsk, BodyForm, BodyScan } from "./body-ask.ts";
+import type { BodyTaker, HttpRequest } from "./http1/http-request.ts";
 import { SpoolWriter, type SpooledBody, type SpoolOwner } from "./spool-file.ts";
 
 /** A body, whole. */
@@ -26,11 +26,11 @@ export interface BodyLimits {
 }
 
 /**
- * Node gives the end of a body only when its announced length, or its last chunk, has come, so `onBody` never gets less. A
- * body that stops coming is ended by the server's `requestTimeout`.
+ * The end of a body comes only when its announced length, or its last chunk, has come, so `onBody` never gets less. A body that stops
+ * coming is ended by the listener's `requestTimeoutMs`.
  */
-export class BodyIntake implements SpoolOwner {
-  readonly #request: IncomingMessage;
+export class BodyIntake implements BodyTaker, SpoolOwner {
+  readonly #request: HttpRequest;
   readonly #limits: BodyLimits;
   readonly #form: BodyForm;
   readonly #owner: BodyOwner;
@@ -39,13 +39,12 @@ export class BodyIntake implements SpoolOwner {
   #spool: { readonly writer: SpoolWriter; readonly scan: BodyScan } | null = null;
   #isOver = false;
 
-  constructor(request: IncomingMessage, form: BodyForm, limits: BodyLimits, owner: BodyOwner) {
+  constructor(request: HttpRequest, form: BodyForm, limits: BodyLimits, owner: BodyOwner) {
     this.#request = request;
     this.#form = form;
     this.#limits = limits;
     this.#owner = owner;
-    request.on("data", this.#onData);
-    request.on("end", this.#onEnd);
+    request.take(this);
   }
 
   /** Lets go of what has come. Does nothing when the body has been handed over. */
@@ -55,7 +54,7 @@ export class BodyIntake implements SpoolOwner {
     this.#spool?.writer.cancel();
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  onData(chunk: Buffer): void {
     if (this.#isOver) return;
     this.#bytes += chunk.length;
     if (this.#bytes > this.#limits.bodyBytesMax) return this.#refuse(bodyTooLarge(this.#limits.bodyBytesMax));
@@ -64,16 +63,16 @@ export class BodyIntake implements SpoolOwner {
       this.#chunks.push(chunk);
       if (this.#bytes > this.#limits.memoryBytesMax) this.#beginSpool();
     }
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  onEnd(): void {
     if (this.#isOver) return;
     if (this.#spool !== null) return this.#spool.writer.end();
     const [first] = this.#chunks;
     const body = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks, this.#bytes);
     this.#chunks = [];
     this.#form.read(body, (ask) => this.#handOver(body, ask));
-  };
+  }
 
   #beginSpool(): void {
     this.#spool = { writer: new SpoolWriter(this.#limits.spoolFolder, this), scan: this.#form.scan() };
@@ -112,10 +111,8 @@ export class BodyIntake implements SpoolOwner {
   }
 
   #refuse(reason: Failure): void {
-    this.#request.off("data", this.#onData);
-    this.#request.off("end", this.#onEnd);
     this.cancel();
-    this.#request.resume();
+    this.#request.leave();
     this.#owner.onBodyRefused(reason);
   }
 }

@@ -2,9 +2,9 @@
  * How many connections there may be. Whoever comes above that is answered with 503 as soon as the request is there, and the
  * connection is closed. Those that are to be told so are few: whoever comes above them too is dropped without a word.
  */
-import type { Server } from "node:http";
-import type { Server as TlsServer } from "node:https";
+import type { Server } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Server as TlsServer } from "node:tls";
 import type { Clock } from "../ports/clock.ts";
 
 /** How many may be told at a time that they are too many. */

@@ -1,10 +1,10 @@
 /** What all requests of one gateway share. */
-import type { IncomingMessage } from "node:http";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { BodyLimits } from "./body.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { Heart } from "./heart.ts";
+import type { HttpRequest } from "./http1/http-request.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import type { ListingSource } from "./listing.ts";
 import type { MadeResponses } from "./made-responses.ts";
@@ -39,7 +39,5 @@ export interface ExchangeHouse extends ListingSource {
   /** Called once, last of all. */
   readonly onEnded: (request: OpenRequest, record: AccessRecord) => void;
   /** Whether its connection is one too many. */
-  readonly isSurplus: (request: IncomingMessage) => boolean;
-  /** The status that the client got when its request turned out broken half-way; undefined if nothing was sent. */
-  readonly brokenRequestStatus: (request: IncomingMessage) => number | undefined;
+  readonly isSurplus: (request: HttpRequest) => boolean;
 }

@@ -1,5 +1,4 @@
 /** One request of a client, from its headers to the end of its answer. */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { assert } from "../base/assert.ts";
 import { formatDuration } from "../base/duration.ts";
 import { describeError, failure, type Failure } from "../base/failure.ts";
@@ -10,12 +9,14 @@ import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./attempt.ts";
 import { BodyIntake, type BodyOwner, type RequestBody } from "./body.ts";
 import type { BodyAsk } from "./body-ask.ts";
-import { breakOff, destroyAbruptly, destroyInTurn } from "./break-off.ts";
+import { breakOff } from "./break-off.ts";
 import type { Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
 import { errorEvent, errorEventOf, LINE_FEED, STREAM_HEADERS } from "./event-stream.ts";
 import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import type { Listener } from "./heart.ts";
+import type { HttpRequest } from "./http1/http-request.ts";
+import type { HttpResponse, ResponseOwner } from "./http1/http-response.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
 import { modelOf, receive, type ForEngine } from "./reception.ts";
@@ -26,7 +27,6 @@ import { StallWatch } from "./stall-watch.ts";
 import type { Dialect, Route } from "./routes.ts";
 import { SpooledBody } from "./spool-file.ts";
 import { NO_TOKEN_COUNTS } from "./usage-tail.ts";
-import { writeChunk } from "./write-chunk.ts";
 
 /** How it ended, as far as the gateway and the engine are concerned. */
 interface Result {
@@ -55,14 +55,13 @@ const CLIENT_LEFT_STATUS = 499;
 
 /**
  * The way of a request: body, model, lease, one or more attempts, end. Whatever happens, it ends with the response's
- * `close`, and there everything that is still held is let go: the place in the queue, the engine, the lease.
+ * `onClosed`, and there everything that is still held is let go: the place in the queue, the engine, the lease.
  */
-export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest {
+export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest, ResponseOwner {
   readonly #house: ExchangeHouse;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
+  readonly #request: HttpRequest;
+  readonly #response: HttpResponse;
   readonly #headers: RequestHeaders;
-  readonly #expectsContinue: boolean;
   readonly #startedAtMs: number;
   /** In ms since 1970. */
   readonly arrivedAtEpochMs: number;
@@ -84,6 +83,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   #crashNotice: TimerHandle | null = null;
   #result: Result | null = null;
   #stallWatch: StallWatch | null = null;
+  /** After the last words. */
+  #lastTimer: TimerHandle | null = null;
   #wantsStream = false;
   #beats: Listener | null = null;
   /** Since when a client that wants a stream hears nothing: since it has said all, or since the last heartbeat. */
@@ -98,32 +99,28 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   #bytesIn = 0;
   #ownBytesOut = 0;
 
-  constructor(house: ExchangeHouse, request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) {
+  constructor(house: ExchangeHouse, request: HttpRequest, response: HttpResponse) {
     this.#house = house;
     this.#request = request;
     this.#response = response;
-    this.#expectsContinue = expectsContinue;
     this.#startedAtMs = house.clock.nowMs();
     this.arrivedAtEpochMs = house.clock.epochMs();
-    this.#headers = readRequestHeaders(request.rawHeaders);
+    this.#headers = readRequestHeaders(request.head.rawHeaders);
   }
 
   begin(): void {
-    this.#response.on("close", () => this.#guard(() => this.#onClosed()));
-    // A write that meets the end of the connection is told as an error; the `close` that follows it is all we need.
-    this.#response.on("error", ignore);
+    this.#response.ownBy(this);
     this.#guard(() => this.#open());
   }
 
   /** The connection is not to be used again after this answer, if it is not too late to say so. */
   closeAfterwards(): void {
-    if (!this.#response.headersSent) this.#response.setHeader("connection", "close");
+    this.#response.closeAfterwards();
   }
 
   /** The program ends now. No client is to take that for the end of an answer that has begun. */
   destroy(): void {
-    const response = this.#response;
-    if (response.headersSent && !response.writableFinished) destroyAbruptly({ response, hasLength: this.#hasLength });
+    if (this.#response.hasHead && !this.#response.isFinished) this.#response.cut();
   }
 
   // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -146,7 +143,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     if (refusal !== null) return this.#fail(refusal);
     this.#hasEntered = this.#guest !== null;
     this.#destination = destination;
-    if (this.#expectsContinue) this.#response.writeContinue();
+    if (this.#request.head.expectsContinue) this.#response.writeContinue();
     this.#intake = new BodyIntake(this.#request, destination.form, this.#house.bodyLimits, this);
   }
 
@@ -177,7 +174,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
 
   #requestFor(model: ModelId, path: string, body: RequestBody): EngineRequest {
     const { forward: headers } = this.#headers;
-    const { method = "" } = this.#request;
+    const { method } = this.#request.head;
     // Nothing that only reads has a use for a body.
     const sent = method === "GET" || method === "HEAD" || method === "DELETE" ? null : body;
     const madeResponses = this.#route?.path === RESPONSES_PATH && method === "POST" ? this.#house.madeResponses : null;
@@ -215,7 +212,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       this.#isOpened = true;
       this.#response.writeHead(200, [...STREAM_HEADERS, ...this.#ownHeaders()]);
     }
-    if (this.#response.writableLength <= UNREAD_BEATS_MAX) writeChunk(this.#response, Buffer.from(comment));
+    if (this.#response.unsentBytes <= UNREAD_BEATS_MAX) this.#response.write(Buffer.from(comment));
     this.#ownBytesOut += comment.length;
   }
 
@@ -245,7 +242,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     this.#guard(() => {
       this.#crashNotice?.cancel();
       // The engine may have done its part already, and only the client is still reading.
-      if (this.#response.writableEnded) return this.#release(this.#result?.outcome === "failed" ? "failed" : "served");
+      if (this.#response.isEnded) return this.#release(this.#result?.outcome === "failed" ? "failed" : "served");
       this.#attempt?.cancel();
       if (this.#attempt?.isStarted === true) this.#breakOff(reason);
       else if (FINAL_REVOCATIONS.has(reason.code)) this.#fail(reason);
@@ -299,17 +296,13 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   /** Everything is written; most of the time it is also sent by now. */
   #watchEnd(): void {
     this.#stallWatch?.cancel();
-    const { socket, closed } = this.#response;
-    if (closed) return;
-    // The answer to an earlier request of the same connection has the turn. This one's bytes go out right after the event.
-    if (socket === null) this.#response.once("socket", () => queueMicrotask(() => this.#watchEnd()));
-    else if (socket.writableLength > 0) this.#watch().onEnded();
+    if (!this.#response.isClosed && this.#response.unsentBytes > 0) this.#watch().onEnded();
   }
 
   #watch(): StallWatch {
     const { clock, stallTimeoutMs: timeoutMs } = this.#house;
     const onStalled = (): void => this.#guard(() => this.#onStalled());
-    this.#stallWatch ??= new StallWatch({ response: this.#response, clock, timeoutMs, onStalled });
+    this.#stallWatch ??= new StallWatch({ clock, timeoutMs, onStalled });
     return this.#stallWatch;
   }
 
@@ -318,7 +311,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     const message = `The client has read nothing for ${formatDuration(this.#house.stallTimeoutMs)} (client_stall_secs).`;
     const reason = failure("client_stalled", message);
     this.#result = { status: CLIENT_LEFT_STATUS, outcome: "abandoned", failure: reason, isFinal: true };
-    destroyInTurn(this.#response);
+    this.#response.destroy();
   }
 
   onAnswered(attempt: Attempt): void {
@@ -326,9 +319,6 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     const outcome = status < 500 ? "served" : "failed";
     this.#result = { status, outcome };
     this.#watchEnd();
-    // It is queued behind the answer to an earlier request of the same connection. That one may be waiting for this very
-    // engine to be put away, so the lease cannot wait for it.
-    if (this.#response.socket === null) this.#release(outcome);
   }
 
   onMisplacedAnswer(attempt: Attempt, body: Buffer): void {
@@ -396,12 +386,13 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       request: this.#request,
       response: this.#response,
       headers: this.#headers,
-      expectsContinue: this.#expectsContinue,
+      expectsContinue: this.#request.head.expectsContinue,
       clock: this.#house.clock,
     };
-    const { bytes, lingers } = reply(to, { ...answer, headers: [...answer.headers, ...this.#ownHeaders()] });
+    const { bytes, linger } = reply(to, { ...answer, headers: [...answer.headers, ...this.#ownHeaders()] });
     this.#ownBytesOut = bytes;
-    this.#result = { ...result, isFinal: lingers };
+    this.#result = { ...result, isFinal: linger !== null };
+    this.#lastTimer = linger;
     this.#watchEnd();
   }
 
@@ -417,21 +408,26 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
   #cut(result: Result, lastWords: string | null): void {
     this.#result = result;
     this.#release(result.outcome === "served" ? "served" : "failed");
-    breakOff({ response: this.#response, hasLength: this.#hasLength, lastWords }, this.#house.clock);
+    this.#lastTimer = breakOff(this.#response, lastWords, this.#house.clock);
   }
 
-  /** Whether the client has been told the length of what it gets. */
-  get #hasLength(): boolean {
-    return !this.#isOpened && (this.#attempt === null || this.#attempt.hasLength);
+  onDrain(): void {
+    this.#stallWatch?.cancel();
+    this.#attempt?.onDrain();
   }
 
-  #onClosed(): void {
-    const isWhole = this.#response.writableFinished && this.#result !== null;
+  onClosed(): void {
+    this.#guard(() => this.#close());
+  }
+
+  #close(): void {
+    const isWhole = this.#response.isFinished && this.#result !== null;
     if (!isWhole && this.#result?.isFinal !== true) this.#result = this.#leftBehind();
     const result = this.#result ?? this.#leftBehind();
     try {
       this.#crashNotice?.cancel();
       this.#stallWatch?.cancel();
+      this.#lastTimer?.cancel();
       if (this.#waiting !== null) this.#stopWaiting();
       this.#waiting?.leave();
       this.#waiting = null;
@@ -450,8 +446,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
 
   /** The client has gone, or the server has cut it off because its request was broken. */
   #leftBehind(): Result {
-    const status = this.#house.brokenRequestStatus(this.#request);
-    if (status !== undefined) return { status, outcome: "refused" };
+    const status = this.#request.brokenStatus;
+    if (status !== null) return { status, outcome: "refused" };
     return { status: CLIENT_LEFT_STATUS, outcome: "abandoned" };
   }
 
@@ -459,7 +455,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     const guestName = this.#guest?.name ?? null;
     return {
       requestId: this.#headers.requestId,
-      method: this.#request.method ?? "",
+      method: this.#request.head.method,
       route: this.#route?.path ?? null,
       model: this.#forEngine?.model ?? null,
       status,
@@ -490,7 +486,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       this.#attempt?.cancel();
       const reason = failure("internal_error", "Something went wrong inside llmux.");
       this.closeAfterwards();
-      if (this.#response.headersSent) this.#breakOff(reason);
+      if (this.#response.hasHead) this.#breakOff(reason);
       else this.#fail(reason);
     } catch (further) {
       this.#house.onBug(further);
@@ -498,7 +494,5 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     }
   }
 }
-
-function ignore(): void {}
 
 const NOTHING: readonly string[] = [];

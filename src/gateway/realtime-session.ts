@@ -1,6 +1,5 @@
 /** One WebSocket of the realtime API: the client's connection, the lease that it holds for its whole life, the engine's. */
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { formatDuration } from "../base/duration.ts";
 import { failure, type Failure } from "../base/failure.ts";
@@ -11,6 +10,7 @@ import type { Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
 import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
+import type { HttpRequest } from "./http1/http-request.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
 import { readPriority } from "./priority.ts";
 import { RealtimeHold, type HoldOwner } from "./realtime-hold.ts";
@@ -74,7 +74,7 @@ export class RealtimeSession implements Applicant, HoldOwner, LinkOwner, OpenReq
   before: OpenRequest | null = null;
   after: OpenRequest | null = null;
   readonly #house: ExchangeHouse;
-  readonly #request: IncomingMessage;
+  readonly #request: HttpRequest;
   readonly #client: Duplex;
   readonly #headers: RequestHeaders;
   readonly #startedAtMs: number;
@@ -98,11 +98,11 @@ export class RealtimeSession implements Applicant, HoldOwner, LinkOwner, OpenReq
   #bytesOut = 0;
   #isEnded = false;
 
-  constructor(house: ExchangeHouse, request: IncomingMessage, client: Duplex) {
+  constructor(house: ExchangeHouse, request: HttpRequest, client: Duplex) {
     this.#house = house;
     this.#request = request;
     this.#client = client;
-    this.#headers = readRequestHeaders(request.rawHeaders);
+    this.#headers = readRequestHeaders(request.head.rawHeaders);
     this.#startedAtMs = house.clock.nowMs();
     this.arrivedAtEpochMs = house.clock.epochMs();
     this.#hold = new RealtimeHold(this, true);
@@ -144,7 +144,7 @@ export class RealtimeSession implements Applicant, HoldOwner, LinkOwner, OpenReq
     if (this.#guest === null) return doorkeeper.refusal({ bearer, apiKey: this.#headers.apiKey });
     const priority = readPriority(this.#headers.priority);
     if (typeof priority === "object") return priority;
-    const names = new URLSearchParams(splitTarget(this.#request.url ?? "").query).getAll("model");
+    const names = new URLSearchParams(splitTarget(this.#request.head.url).query).getAll("model");
     if (names.length > 1) return failure("invalid_request", "`model` is given more than once.");
     const isKnown = names.length === 1 || this.#headers.modelOverride !== null || this.#guest.models.all.length === 1;
     const ask = { model: names[0] ?? null, wantsStream: true };
@@ -276,7 +276,7 @@ export class RealtimeSession implements Applicant, HoldOwner, LinkOwner, OpenReq
     if (connection === null || !this.#retries.take(connection)) return this.#awaitCrash("has just ended");
     this.#link = new RealtimeLink(this);
     this.#link.open(connection, {
-      path: REALTIME_PATH + splitTarget(this.#request.url ?? "").query,
+      path: REALTIME_PATH + splitTarget(this.#request.head.url).query,
       headers: withoutHandshake(this.#headers.forward),
       protocol: this.#protocol,
     });

@@ -1,5 +1,4 @@
 /** What becomes of a request, as far as its first line and its headers tell: who it is from, and where it goes. */
-import type { IncomingMessage } from "node:http";
 import { failure, type Failure } from "../base/failure.ts";
 import type { ModelId, Priority } from "../core/model.ts";
 import { OPAQUE_FORM, type BodyAsk, type BodyForm } from "./body-ask.ts";
@@ -7,6 +6,7 @@ import { bodyTooLarge } from "./body.ts";
 import { notAllowed, type Guest } from "./doorkeeper.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
 import type { RequestHeaders } from "./headers.ts";
+import type { HttpRequest } from "./http1/http-request.ts";
 import { JSON_FORM } from "./json-ask.ts";
 import { ownAnswer } from "./listing.ts";
 import type { GatewayModel } from "./models.ts";
@@ -54,14 +54,13 @@ export interface Reception {
 const PATH_SHOWN_MAX = 200;
 
 /** Receives a request; nothing is counted yet, and nothing of its body read. */
-export function receive(house: ExchangeHouse, request: IncomingMessage, headers: RequestHeaders): Reception {
-  const { method = "", url = "", httpVersion } = request;
+export function receive(house: ExchangeHouse, request: HttpRequest, headers: RequestHeaders): Reception {
+  const { method, url, httpVersion } = request.head;
   const target = splitTarget(url);
   const { path } = target;
   const dialect = dialectOf(path);
   const outside = (destination: Destination): Reception => ({ dialect, route: null, guest: null, destination });
   if (!headers.hasHost && httpVersion === "1.1") return outside(refused(NO_HOST));
-  if (httpVersion !== "1.1" && httpVersion !== "1.0") return outside({ ...refused(NO_VERSION), closes: true });
   const route = findRoute(path);
   let guest: Guest | null = null;
   if (route?.answerer !== "health") {
@@ -168,9 +167,6 @@ export const TOO_MANY_CONNECTIONS = failure(
   "too_many_connections",
   "llmux has as many connections as it takes (max_connections).",
 );
-
-/** Node takes a first line without a version for HTTP/0.9, which had no headers. */
-const NO_VERSION = failure("invalid_request", "This is neither HTTP/1.1 nor HTTP/1.0.");
 
 /** HTTP/1.1 demands it. */
 export const NO_HOST = failure("invalid_request", "The request has no Host header.");

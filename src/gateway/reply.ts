@@ -1,7 +1,8 @@
 /** Sends the gateway's own answers, and keeps connections usable, or closes them gently, where a body was left unread. */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Clock } from "../ports/clock.ts";
+import type { Clock, TimerHandle } from "../ports/clock.ts";
 import type { RequestHeaders } from "./headers.ts";
+import type { BodyTaker, HttpRequest } from "./http1/http-request.ts";
+import type { HttpResponse } from "./http1/http-response.ts";
 
 /** A whole answer. */
 export interface OwnAnswer {
@@ -13,8 +14,8 @@ export interface OwnAnswer {
 
 /** To which request it is the answer. */
 export interface ReplyTo {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
   readonly headers: RequestHeaders;
   /** The client sends its body only when it is told to go on. */
   readonly expectsContinue: boolean;
@@ -31,31 +32,33 @@ const LINGER_MS = 2_000;
 export interface Sent {
   /** The size of the body in bytes. */
   readonly bytes: number;
-  /** The answer is out, but its connection is kept for a moment, and its client may well close it first. */
-  readonly lingers: boolean;
+  /**
+   * The answer is out, but its connection is kept for a moment, and its client may well close it first; to be cancelled when it does.
+   * Null where the answer was ended.
+   */
+  readonly linger: TimerHandle | null;
 }
 
 /** Writes the answer. Nothing may have been written before. */
 export function reply(to: ReplyTo, answer: OwnAnswer): Sent {
   const { request, response } = to;
-  const bytes = Buffer.byteLength(answer.body);
+  const body = Buffer.from(answer.body);
+  const bytes = body.length;
   const all = [...answer.headers, "content-length", String(bytes)];
   const closes = answer.status === 413 || isUnwanted(to);
   if (closes) all.push("connection", "close");
   response.writeHead(answer.status, all);
-  const lingers = closes && !request.readableEnded;
-  if (lingers) {
-    response.write(answer.body);
-    discardThenEnd(request, response, to.clock);
-  } else {
-    response.end(answer.body);
+  if (closes && !request.isComplete) {
+    response.write(body);
+    return { bytes, linger: discardThenEnd(request, response, to.clock) };
   }
-  return { bytes, lingers };
+  response.end(body);
+  return { bytes, linger: null };
 }
 
 /** Whether more body may still come than is worth reading. */
 function isUnwanted({ request, headers, expectsContinue }: ReplyTo): boolean {
-  if (request.complete) return false;
+  if (request.isComplete) return false;
   if (headers.isChunked) return true;
   return headers.contentLength !== null && (headers.contentLength > DISCARDED_BYTES_MAX || expectsContinue);
 }
@@ -64,13 +67,16 @@ function isUnwanted({ request, headers, expectsContinue }: ReplyTo): boolean {
  * Closing a connection while its client is still sending resets it, and the reset can overtake the answer. So the answer
  * goes out whole, the client gets a moment to read it, and only then comes the end.
  */
-function discardThenEnd(request: IncomingMessage, response: ServerResponse, clock: Clock): void {
-  const end = (): void => {
-    timer.cancel();
-    if (!response.writableEnded) response.end();
+function discardThenEnd(request: HttpRequest, response: HttpResponse, clock: Clock): TimerHandle {
+  const timer = clock.after(LINGER_MS, () => response.end());
+  const taker: BodyTaker = {
+    onData() {},
+    onEnd() {
+      timer.cancel();
+      response.end();
+    },
   };
-  const timer = clock.after(LINGER_MS, end);
-  request.once("end", end);
-  request.once("close", end);
+  request.take(taker);
   request.resume();
+  return timer;
 }

@@ -1,22 +1,22 @@
 /** The OpenAI-compatible face of llmux: one HTTP listener before all models. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import type { Duplex } from "node:stream";
 import { describeError } from "../base/failure.ts";
 import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 
-import { answerClientError } from "./client-error.ts";
+import { refusalOf } from "./client-error.ts";
 import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
 import { ConnectionLimit } from "./connection-limit.ts";
 import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import { Heart } from "./heart.ts";
+import { HttpListener } from "./http1/http-listener.ts";
+import type { HttpRequest } from "./http1/http-request.ts";
+import type { HttpResponse } from "./http1/http-response.ts";
 import { MadeResponses } from "./made-responses.ts";
 import { RealtimeSession } from "./realtime-session.ts";
 import { REALTIME_PATH, splitTarget } from "./routes.ts";
@@ -124,14 +124,12 @@ export function createGateway(options: GatewayOptions): Gateway {
 
 /** The listener and the requests in progress. */
 class HttpGateway implements Gateway {
-  readonly #server: Server | TlsServer;
+  readonly #listener: HttpListener;
   readonly #house: ExchangeHouse;
   readonly #connections: ConnectionLimit;
   readonly #identity: (() => TlsIdentity) | null;
   readonly #open = new OpenRequests<OpenRequest>();
   readonly #sessions = new Set<RealtimeSession>();
-  /** Connections whose request turned out broken, with the status that they got. */
-  readonly #broken = new WeakMap<Duplex, number>();
   readonly #surge: Surge;
   #onIdle: (() => void)[] = [];
   #isStopping = false;
@@ -165,24 +163,21 @@ class HttpGateway implements Gateway {
       onBug: options.onBug,
       onEnded: (exchange, record) => this.#onEnded(exchange, () => options.onAccess(record)),
       isSurplus: (request) => this.#connections.isSurplus(request.socket),
-      brokenRequestStatus: (request) => this.#broken.get(request.socket),
     };
     this.#surge = new Surge(options.onSurgeOver ?? (() => {}));
-    this.#server = listener(limits, options.tls !== undefined);
-    this.#identity = options.tls ?? null;
-    this.#connections = new ConnectionLimit(this.#server, limits.connectionsMax, clock);
-    this.#server.on("request", (request, response) => this.#onRequest(request, response, false));
-    this.#server.on("checkContinue", (request, response) => this.#onRequest(request, response, true));
-    // Expectations that we do not know are none of ours.
-    this.#server.on("checkExpectation", (request, response) => this.#onRequest(request, response, false));
-    // Where Node cannot tell one upgrade from another, there are none: it would take every request that offers HTTP/2 for one.
-    if ("shouldUpgradeCallback" in this.#server) {
-      this.#server.on("upgrade", (request, socket, head) => this.#onUpgrade(request, socket, head));
-    }
-    this.#server.on("clientError", (error, socket) => {
-      const status = answerClientError(error, socket);
-      if (status !== null) this.#broken.set(socket, status);
+    this.#listener = new HttpListener({
+      limits,
+      clock,
+      speaksTls: options.tls !== undefined,
+      handlers: {
+        refusalOf,
+        onRequest: (request, response) => this.#onRequest(request, response),
+        takesOver: (head) => isWebSocket(head) && splitTarget(head.url).path === REALTIME_PATH,
+        onTakenOver: (request, rest) => this.#onTakenOver(request, rest),
+      },
     });
+    this.#identity = options.tls ?? null;
+    this.#connections = new ConnectionLimit(this.#listener.server, limits.connectionsMax, clock);
   }
 
   async listen(host: string, port: number): Promise<AddressInfo> {
@@ -191,12 +186,12 @@ class HttpGateway implements Gateway {
       const onError = (error: Error): void => {
         reject(new Error(`cannot listen on ${host}:${port}: ${explain(error)}`));
       };
-      this.#server.once("error", onError);
-      this.#server.listen(port, host, () => {
-        this.#server.off("error", onError);
+      this.#listener.server.once("error", onError);
+      this.#listener.server.listen(port, host, () => {
+        this.#listener.server.off("error", onError);
         // From here on it is about single connections: too many open files, for one. The listener itself goes on.
-        this.#server.on("error", this.#house.onBug);
-        const address = this.#server.address();
+        this.#listener.server.on("error", this.#house.onBug);
+        const address = this.#listener.server.address();
         if (address === null || typeof address === "string") return reject(new Error("the listener has no port"));
         resolve(address);
       });
@@ -206,13 +201,14 @@ class HttpGateway implements Gateway {
   stopAccepting(): Promise<void> {
     this.#isStopping = true;
     for (const exchange of this.#open) exchange.closeAfterwards();
-    if (this.#server.listening) this.#server.close();
-    this.#server.closeIdleConnections();
+    if (this.#listener.server.listening) this.#listener.server.close();
+    this.#listener.closeIdle();
     return Promise.resolve();
   }
 
   renewTls({ cert, key }: TlsIdentity): void {
-    if ("setSecureContext" in this.#server) this.#server.setSecureContext({ cert, key, minVersion: TLS_VERSION_MIN });
+    if ("setSecureContext" in this.#listener.server)
+      this.#listener.server.setSecureContext({ cert, key, minVersion: TLS_VERSION_MIN });
   }
 
   oldestArrivalEpochMs(): number | null {
@@ -229,25 +225,26 @@ class HttpGateway implements Gateway {
   destroy(): void {
     void this.stopAccepting();
     for (const each of this.#open) if (each instanceof Exchange) each.destroy();
-    this.#server.closeAllConnections();
+    this.#listener.closeAll();
     // They are the server's no more.
     for (const session of this.#sessions) session.destroy();
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
-    const exchange = new Exchange(this.#house, request, response, expectsContinue);
+  #onRequest(request: HttpRequest, response: HttpResponse): void {
+    const exchange = new Exchange(this.#house, request, response);
     this.#open.add(exchange);
     this.#surge.onCount(this.#open.size);
     if (this.#isStopping) exchange.closeAfterwards();
     exchange.begin();
   }
 
-  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #onTakenOver(request: HttpRequest, rest: Buffer): void {
+    const { socket } = request;
     const session = new RealtimeSession(this.#house, request, socket);
     this.#open.add(session);
     this.#sessions.add(session);
     socket.once("close", () => this.#sessions.delete(session));
-    session.begin(head);
+    session.begin(rest);
     if (this.#isStopping) session.closeAfterwards();
   }
 
@@ -260,35 +257,12 @@ class HttpGateway implements Gateway {
       this.#house.onBug(error);
     }
     // The connection of an answer that had begun before the stop becomes idle only after this.
-    if (this.#isStopping) setImmediate(() => this.#server.closeIdleConnections());
+    if (this.#isStopping) setImmediate(() => this.#listener.closeIdle());
     if (this.#open.size > 0) return;
     const waiting = this.#onIdle;
     this.#onIdle = [];
     for (const resolve of waiting) resolve();
   }
-}
-
-function listener(limits: GatewayLimits, speaksTls: boolean): Server | TlsServer {
-  const options = {
-    maxHeaderSize: limits.headerBytesMax,
-    headersTimeout: limits.headersTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
-    connectionsCheckingInterval: limits.timeoutCheckMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    // A client that waits minutes for its model and vanishes without a word is noticed by this alone.
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
-    // Checked by the exchange, which answers with an error object.
-    requireHostHeader: false,
-    shouldUpgradeCallback: (request: IncomingMessage) =>
-      isWebSocket(request) && splitTarget(request.url ?? "").path === REALTIME_PATH,
-  };
-  const server = speaksTls
-    ? createTlsServer({ ...options, minVersion: TLS_VERSION_MIN, handshakeTimeout: limits.headersTimeoutMs })
-    : createServer(options);
-  // Their bytes are limited. A limit to their number would not refuse a request: it would lose those headers that come last.
-  server.maxHeadersCount = 0;
-  return server;
 }
 
 function explain(error: Error): string {

@@ -2,12 +2,10 @@
  * Watches a client that reads more slowly than its engine writes. One that has stopped reading holds its lease, and with it the GPU,
  * against everybody who waits for another model: after a while its connection goes.
  */
-import type { ServerResponse } from "node:http";
 import type { Clock, TimerHandle } from "../ports/clock.ts";
 
 /** What is watched, and what then. */
 export interface StallWatchOptions {
-  readonly response: ServerResponse;
   readonly clock: Clock;
   /** How long the client may take to make room for one more chunk, or to read what is left after the last one, in ms. */
   readonly timeoutMs: number;
@@ -18,7 +16,6 @@ export interface StallWatchOptions {
 export class StallWatch {
   readonly #options: StallWatchOptions;
   #timer: TimerHandle | null = null;
-  #isFirst = true;
 
   constructor(options: StallWatchOptions) {
     this.#options = options;
@@ -26,10 +23,6 @@ export class StallWatch {
 
   /** A chunk has found no room. */
   onBlocked(): void {
-    if (this.#isFirst) {
-      this.#isFirst = false;
-      this.#options.response.on("drain", () => this.cancel());
-    }
     this.#start();
   }
 
@@ -38,7 +31,7 @@ export class StallWatch {
     this.#start();
   }
 
-  /** The answer is over. */
+  /** There is room again, or the answer is over. */
   cancel(): void {
     this.#timer?.cancel();
     this.#timer = null;

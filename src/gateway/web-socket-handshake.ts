@@ -1,8 +1,10 @@
 /** The handshake of a WebSocket (RFC 6455, section 4), on both sides of the gateway. */
 import { createHash, randomBytes } from "node:crypto";
-import { STATUS_CODES, type IncomingMessage } from "node:http";
+import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { failure, type Failure } from "../base/failure.ts";
+import type { HttpRequest } from "./http1/http-request.ts";
+import type { RequestHead } from "./http1/request-head.ts";
 
 /** What a client has asked for. */
 export interface Handshake {
@@ -17,18 +19,18 @@ const VERSION = "13";
 const KEY_PROTOCOL = "openai-insecure-api-key.";
 
 /** Whether a request asks for a WebSocket at all. */
-export function isWebSocket({ method, headers }: IncomingMessage): boolean {
-  return method === "GET" && headers.upgrade?.toLowerCase() === "websocket";
+export function isWebSocket({ method, upgrade }: RequestHead): boolean {
+  return method === "GET" && upgrade === "websocket";
 }
 
 /** Reads the handshake, or says what is wrong with it. */
-export function readHandshake({ headers }: IncomingMessage): Handshake | Failure {
-  const key = headers["sec-websocket-key"] ?? "";
-  const version = headers["sec-websocket-version"];
+export function readHandshake(request: HttpRequest): Handshake | Failure {
+  const key = request.header("sec-websocket-key") ?? "";
+  const version = request.header("sec-websocket-version");
   if (version !== VERSION) return failure("invalid_request", `The header sec-websocket-version must be ${VERSION}.`);
   if (!/^[A-Za-z0-9+/]{22}==$/.test(key))
     return failure("invalid_request", "The header sec-websocket-key is not valid.");
-  const protocols = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+  const protocols = (request.header("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
   return { key, protocols: protocols.filter((name) => /^[!-~]{1,200}$/.test(name)) };
 }
 

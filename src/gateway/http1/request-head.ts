@@ -1,0 +1,136 @@
+/**
+ * Reads the head of an HTTP/1.1 request (RFC 9112). What two servers could understand differently is not understood at all: one strict
+ * grammar, one way to tell a length, and a refusal for the rest.
+ */
+import { METHODS } from "node:http";
+
+/** A head that is what it should be. */
+export interface RequestHead {
+  readonly method: string;
+  /** The target, as it came. */
+  readonly url: string;
+  readonly httpVersion: "1.0" | "1.1";
+  /** Names in small letters, and values, flat, in their order. */
+  readonly rawHeaders: readonly string[];
+  /** How long the body is in bytes: 0 where there is none, null where only its chunks tell. */
+  readonly bodyBytes: number | null;
+  /** Whether the client may send another request on this connection. */
+  readonly keepsAlive: boolean;
+  /** It sends its body only when it is told to go on. */
+  readonly expectsContinue: boolean;
+  /** The protocol that the client would rather speak, in small letters; null if it does not ask. */
+  readonly upgrade: string | null;
+}
+
+/** Without the empty line at the end: the first line, and the lines of the headers, each with its end. */
+const FIRST_LINE = /^([A-Z-]+) ([!-~\x80-\xff]+) HTTP\/1\.([01])\r\n/;
+
+/** One token, a colon, and no control characters behind it. Its parts exclude each other, so it takes one look at each character. */
+const HEADER_LINES = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/;
+
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
+
+/** More digits than any body has; a number of them is still exact. */
+const LENGTH = /^\d{1,15}$/;
+
+const TAB = 9;
+const BLANK = 32;
+
+/** Reads a head, given in Latin-1 with the end of its last line and without the empty one. Null if it is not valid. */
+export function readRequestHead(text: string): RequestHead | null {
+  const first = FIRST_LINE.exec(text);
+  if (first === null) return null;
+  const [line, method = "", url = "", minor] = first;
+  if (!KNOWN_METHODS.has(method)) return null;
+  const rawHeaders = readHeaderLines(text.slice(line.length));
+  if (rawHeaders === null) return null;
+  return complete(method, url, minor === "1" ? "1.1" : "1.0", rawHeaders);
+}
+
+/** Names in small letters and values, flat; null if one is not valid. */
+export function readHeaderLines(text: string): string[] | null {
+  if (!HEADER_LINES.test(text)) return null;
+  const headers: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const colon = text.indexOf(":", at);
+    const end = text.indexOf("\r", colon);
+    headers.push(
+      text.slice(at, colon).toLowerCase(),
+      text.slice(startOfValue(text, colon + 1), endOfValue(text, colon, end)),
+    );
+    at = end + 2;
+  }
+  return headers;
+}
+
+function startOfValue(text: string, from: number): number {
+  let at = from;
+  while (isBlank(text.charCodeAt(at))) at += 1;
+  return at;
+}
+
+function endOfValue(text: string, colon: number, end: number): number {
+  let at = end;
+  while (at > colon + 1 && isBlank(text.charCodeAt(at - 1))) at -= 1;
+  return at;
+}
+
+function isBlank(code: number): boolean {
+  return code === BLANK || code === TAB;
+}
+
+function complete(
+  method: string,
+  url: string,
+  httpVersion: "1.0" | "1.1",
+  rawHeaders: readonly string[],
+): RequestHead | null {
+  let length: string | null = null;
+  let coding: string | null = null;
+  let connection = "";
+  let expect = "";
+  let upgrade: string | null = null;
+  let hosts = 0;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    const value = rawHeaders[index + 1] ?? "";
+    if (name === "content-length") {
+      // Twice, even with the same value, is one more than anybody needs.
+      if (length !== null) return null;
+      length = value;
+    } else if (name === "transfer-encoding") {
+      if (coding !== null) return null;
+      coding = value;
+    } else if (name === "host") hosts += 1;
+    else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
+    else if (name === "expect") expect = value;
+    else if (name === "upgrade") upgrade = value;
+  }
+  if (hosts > 1) return null;
+  const bodyBytes = bodyLength(httpVersion, length, coding);
+  if (bodyBytes === undefined) return null;
+  const options = connection === "" ? NO_OPTIONS : connection.toLowerCase().split(/[\s,]+/);
+  return {
+    method,
+    url,
+    httpVersion,
+    rawHeaders,
+    bodyBytes,
+    keepsAlive: httpVersion === "1.1" ? !options.includes("close") : options.includes("keep-alive"),
+    expectsContinue: httpVersion === "1.1" && expect.toLowerCase() === "100-continue",
+    upgrade: upgrade !== null && options.includes("upgrade") ? upgrade.toLowerCase() : null,
+  };
+}
+
+/** Undefined where the two ways to tell it contradict each other, or one is not valid. */
+function bodyLength(httpVersion: string, length: string | null, coding: string | null): number | null | undefined {
+  if (coding !== null) {
+    // Before 1.1 nobody knew of chunks; and of two lengths, the next server may believe the other one.
+    if (length !== null || httpVersion !== "1.1" || coding.toLowerCase() !== "chunked") return undefined;
+    return null;
+  }
+  if (length === null) return 0;
+  return LENGTH.test(length) ? Number(length) : undefined;
+}
+
+const NO_OPTIONS: readonly string[] = [];

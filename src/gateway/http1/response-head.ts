@@ -1,0 +1,91 @@
+/** Writes the head of an answer. */
+import { STATUS_CODES } from "node:http";
+
+/** What is known of the connection and of the request that is answered. */
+export interface AnsweredRequest {
+  readonly method: string;
+  readonly httpVersion: "1.0" | "1.1";
+  /** Whether the connection is used again after this answer. */
+  readonly keepsAlive: boolean;
+  /** How long it may then lie idle, in ms. */
+  readonly keepAliveTimeoutMs: number;
+  readonly nowEpochMs: number;
+}
+
+/** How the client knows where the body ends. */
+export type Framing = "length" | "chunked" | "to the end of the connection" | "no body";
+
+/** A head, ready to be sent. */
+export interface ResponseHead {
+  /** In Latin-1, with the empty line. */
+  readonly text: string;
+  readonly framing: Framing;
+  readonly keepsAlive: boolean;
+}
+
+/** Anything else would end the line, or be another character in Latin-1, which may end it too. */
+const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * `headers`: names in small letters and values, flat. What says how long the body is and what becomes of the connection is added here,
+ * but for `content-length`, and `connection: close` is understood. Throws an error with the code ERR_INVALID_CHAR for a name or a
+ * value that cannot be sent.
+ */
+export function responseHead(status: number, headers: readonly string[], request: AnsweredRequest): ResponseHead {
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
+  let hasLength = false;
+  let hasDate = false;
+  let connection = "";
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index] ?? "";
+    const value = headers[index + 1] ?? "";
+    if (NOT_IN_VALUE.test(value) || !NAME.test(name)) throw new InvalidHeaderError(name);
+    if (name === "connection") {
+      connection = value;
+      continue;
+    }
+    if (name === "content-length") hasLength = true;
+    else if (name === "date") hasDate = true;
+    text += `${name}: ${value}\r\n`;
+  }
+  if (!hasDate) text += dateLine(request.nowEpochMs);
+  const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
+  const framing = framingOf(hasBody, hasLength, request.httpVersion);
+  if (framing === "chunked") text += "transfer-encoding: chunked\r\n";
+  const keepsAlive = request.keepsAlive && connection !== "close" && framing !== "to the end of the connection";
+  if (!keepsAlive) text += "connection: close\r\n\r\n";
+  else if (connection !== "") text += `connection: ${connection}\r\n\r\n`;
+  else
+    text += `connection: keep-alive\r\nkeep-alive: timeout=${Math.floor(request.keepAliveTimeoutMs / 1_000)}\r\n\r\n`;
+  return { text, framing, keepsAlive };
+}
+
+function framingOf(hasBody: boolean, hasLength: boolean, httpVersion: string): Framing {
+  if (!hasBody) return "no body";
+  if (hasLength) return "length";
+  return httpVersion === "1.1" ? "chunked" : "to the end of the connection";
+}
+
+let dateAtS = -1;
+let date = "";
+
+/** The same for a whole second, since it costs more than all the rest. */
+function dateLine(nowEpochMs: number): string {
+  const atS = Math.floor(nowEpochMs / 1_000);
+  if (atS !== dateAtS) {
+    dateAtS = atS;
+    date = `date: ${new Date(nowEpochMs).toUTCString()}\r\n`;
+  }
+  return date;
+}
+
+/** A header that would break the answer. Its value may be a secret, and is not told. */
+class InvalidHeaderError extends Error {
+  override readonly name = "InvalidHeaderError";
+  readonly code = "ERR_INVALID_CHAR";
+
+  constructor(header: string) {
+    super(`the header ${JSON.stringify(header)} of an answer has characters that no header may have`);
+  }
+}
