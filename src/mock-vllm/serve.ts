@@ -120,6 +120,7 @@ async function runUntilDead(
   // From here on connections are refused, while the process takes its time to end.
   log.plain("INFO:     Shutting down");
   listener.server.close();
+  listener.closeWebSockets();
   listener.server.closeIdleConnections();
   await delay(cleanUpMs);
   log.plain("INFO:     Application shutdown complete.");
@@ -151,6 +152,7 @@ function obeySignals(services: Services, listener: Listener, ignoresSigterm: boo
     await engine.decoder.pause("abort");
     // The last bytes of what was aborted go out before the process does.
     await delay(0);
+    listener.closeWebSockets();
     listener.server.closeIdleConnections();
     await Promise.race([closed, delay(closeGraceMs)]);
     await engine.link.stop(coreGraceMs);

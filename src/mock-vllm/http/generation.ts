@@ -9,6 +9,9 @@ import type { Exchange, JsonObject } from "./exchange.ts";
 import { checkFields, isTrue } from "./validation.ts";
 import type { Field } from "./validation.ts";
 
+/** For whom an answer is made. */
+export type Asker = Pick<Exchange, "services" | "gone" | "logged">;
+
 /** What a route has understood of its request. */
 export interface Wish {
   readonly modelName: string;
@@ -59,7 +62,7 @@ export function modelNameOf(exchange: Exchange, json: JsonObject): string {
  * Checks the request (throws vLLM's 400 at once, before anything is sent) and gives the pieces of its answer as they are
  * decoded; the generator returns how it ended.
  */
-export function generate(exchange: Exchange, wish: Wish): AsyncGenerator<string, Ending> {
+export function generate(exchange: Asker, wish: Wish): AsyncGenerator<string, Ending> {
   const { settings, args, engine } = exchange.services;
   if (engine.link.isDead) throw new EngineDeadError();
   const promptTokens = countTokens(wish.prompt);
@@ -70,7 +73,7 @@ export function generate(exchange: Exchange, wish: Wish): AsyncGenerator<string,
 }
 
 async function* decode(
-  exchange: Exchange,
+  exchange: Asker,
   wish: Wish,
   plan: { promptTokens: number; count: number; lastReason: FinishReason },
 ): AsyncGenerator<string, Ending> {
@@ -174,7 +177,7 @@ function tokenCount(wish: Wish, promptTokens: number, naturalTokens: number, max
 }
 
 /** Takes the faults meant for this request now, so that each strikes one request and not whichever is first to get there. */
-function drawFaults(exchange: Exchange): { afterChunk: (chunks: number) => Promise<void> } {
+function drawFaults(exchange: Asker): { afterChunk: (chunks: number) => Promise<void> } {
   const { faults, engine } = exchange.services;
   const at = (name: "stream-stall" | "crash-engine-after-chunks" | "crash-api-after-chunks"): number => {
     const value = faults.take(name);

@@ -6,18 +6,20 @@ import { EngineDeadError } from "../engine-link.ts";
 import { TransitionError } from "../engine.ts";
 import { parseNumber } from "../quantity.ts";
 import type { Services } from "../services.ts";
+import { hasKey, isGuarded } from "./access-rules.ts";
 import { ApiError, FrameworkError, serverError } from "./api-errors.ts";
 import { Exchange } from "./exchange.ts";
 import { findRoute } from "./routes.ts";
+import { isWebSocket, WebSockets } from "./web-sockets.ts";
 
 // Importing node:http also runs its lazy exports, WebSocket and all of undici among them: 30 ms at every start.
 const http = process.getBuiltinModule("node:http");
 
-const guardedPrefixes = ["/v1", "/v2", "/inference", "/cohere"];
-
 /** A listener that can be made deaf. */
 export interface Listener {
   readonly server: Server;
+  /** Ends what WebSockets there are, with the code of a server that goes away. */
+  closeWebSockets(): void;
   /** Reads nothing more from any client, for `ms` or for good. */
   stopReading(ms: number | undefined): void;
 }
@@ -26,9 +28,15 @@ export interface Listener {
 export function createListener(services: () => Services, keepAliveMs: number): Listener {
   const sockets = new Set<Socket>();
   let isDeaf = false;
-  const server = http.createServer((request, response) => {
+  const options = { shouldUpgradeCallback: isWebSocket };
+  const server = http.createServer(options, (request, response) => {
     void answer(request, response, services());
   });
+  const webSockets = new WebSockets(services);
+  // Where Node cannot tell one upgrade from another, there are none: it would take every request that offers HTTP/2 for one.
+  if ("shouldUpgradeCallback" in server) {
+    server.on("upgrade", (request, socket, head) => webSockets.open(request, socket, head));
+  }
   server.keepAliveTimeout = keepAliveMs;
   // uvicorn has no time limits for slow requests, and closes idle connections to the moment.
   server.keepAliveTimeoutBuffer = 0;
@@ -42,6 +50,7 @@ export function createListener(services: () => Services, keepAliveMs: number): L
   });
   return {
     server,
+    closeWebSockets: () => webSockets.close(),
     stopReading(ms) {
       isDeaf = true;
       for (const socket of sockets) socket.pause();
@@ -126,15 +135,6 @@ function fail(exchange: Exchange, error: unknown): void {
   }
   const answered = known ?? serverError(error instanceof Error ? error.message : String(error));
   exchange.sendJson(answered.status, answered.body);
-}
-
-function isGuarded(path: string): boolean {
-  return guardedPrefixes.some((prefix) => path.startsWith(prefix));
-}
-
-function hasKey(request: IncomingMessage, keys: readonly string[]): boolean {
-  if (keys.length === 0 || request.method === "OPTIONS") return true;
-  return keys.some((key) => request.headers.authorization === `Bearer ${key}`);
 }
 
 function logAccess({ request, response, services }: Exchange): void {
