@@ -111,6 +111,22 @@ test("While its model loads a client gets pings, and what it says meanwhile is n
   await until(() => stage.access.length === 2, "the records");
 });
 
+test("A client whose engine has broken the handshake gets pings until it is known why", async (context) => {
+  const stage = await realtimeStage(context, { limits: { heartbeatMs: 10, crashNoticeMs: 60_000 } });
+  const engine = stage.engine("alpha");
+  const greet = engine.upgradeHandler;
+  engine.upgradeHandler = (request, socket) => (engine.lives === 1 ? socket.destroy() : greet?.(request, socket));
+  const raw = await RawClient.open(stage);
+  raw.socket.write(HANDSHAKE);
+  await until(() => stage.desk.leasesOut === 1, "it has its lease");
+  await until(() => raw.received.includes("\x89\x05llmux".repeat(3)), "three pings");
+  assert.equal(stage.desk.leasesOut, 1);
+  stage.crash("alpha");
+  await raw.until(/of the engine/);
+  raw.socket.destroy();
+  await oneRecord(stage);
+});
+
 test("A client that says more than is kept waits for the engine, and nothing is lost", async (context) => {
   const stage = await realtimeStage(context, { onBringUp: () => {} });
   const client = new Client(stage);
