@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 import type { ModelId } from "../core/model.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
+import type { FramedHandler } from "../ports/framed-handler.ts";
 import { isDying, LAST_WORD_BYTES_MAX, LAST_WORD_STATUS } from "./dying-engine.ts";
 import { isEventStream } from "./event-stream.ts";
 import type { RequestBody } from "./body.ts";
@@ -56,7 +57,7 @@ interface HeldAnswer {
  * nothing has reached the client, and the request can be sent again. From then on a chunk is written as it comes, and an
  * engine whose client does not read is not read either. A short 500 is held back whole until the engine is known to live.
  */
-export class Attempt implements Dispatcher.DispatchHandler {
+export class Attempt implements FramedHandler {
   readonly #owner: AttemptOwner;
   readonly #response: HttpResponse;
   readonly #request: EngineRequest;
@@ -166,6 +167,24 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.#isOver) return;
     if (this.#lastWord !== null) return this.#keep(this.#lastWord, chunk);
     if (!this.#write(chunk)) this.#pause(controller);
+  }
+
+  /** Once the head has gone, nobody but the client looks at the bytes of most answers. */
+  get wantsFrames(): boolean {
+    return this.#isStarted && this.#lastWord === null && this.#idSearch === null && this.#response.isChunked;
+  }
+
+  onResponseFrames(
+    controller: Dispatcher.DispatchController,
+    frames: Buffer,
+    dataBytes: number,
+    lastByte: number,
+  ): void {
+    if (this.#isOver) return;
+    this.#bytesOut += dataBytes;
+    this.#lastByte = lastByte;
+    this.#usage?.pushFrames(frames);
+    if (!this.#response.writeFrames(frames)) this.#pause(controller);
   }
 
   #keep(lastWord: HeldAnswer, chunk: Buffer): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes, randomInt } from "node:crypto";
 import { test } from "node:test";
-import { ask, chat, json, open } from "./testing/client.ts";
+import { ask, chat, json, open, RawClient } from "./testing/client.ts";
 import { createStage, until } from "./testing/stage.ts";
 
 test("A request goes to the engine byte for byte, and the answer comes back the same way", async (context) => {
@@ -72,6 +72,35 @@ test("A chunk reaches the client while the engine is still thinking about the ne
   assert.equal(answer.headers["x-accel-buffering"], "no");
 });
 
+test("Chunks that pass with their framing are counted and reach each client in the way that it can read", async (context) => {
+  const stage = await createStage(context);
+  const usage = 'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}\n\n';
+  const events = ["data: 1\n\n", "data: 2\n\n", usage.slice(0, 30), usage.slice(30), "data: [DONE]\n\n"];
+  stage.engine("alpha").handler = (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.flushHeaders();
+    // In one piece, the third of them with an extension, and a trailer at the end.
+    const frames = events.map(
+      (data, index) => `${data.length.toString(16)}${index === 2 ? ";x=y" : ""}\r\n${data}\r\n`,
+    );
+    response.socket?.end(`${frames.join("")}0\r\nx-trailer: 1\r\n\r\n`, "latin1");
+  };
+  const reply = await ask(stage, { body: chat("alpha") });
+  assert.equal(reply.isCut, false);
+  assert.equal(reply.body.toString(), events.join(""));
+  const old = await RawClient.open(stage);
+  old.socket.write("POST /v1/completions HTTP/1.0\r\ncontent-length: 17\r\n\r\n");
+  old.socket.write('{"model":"alpha"}');
+  await old.until(/\[DONE\]\n\n$/);
+  assert.ok(old.received.endsWith(`\r\n\r\n${events.join("")}`), "bare, as HTTP/1.0 wants it");
+  await until(() => stage.access.length === 2, "the records");
+  for (const record of stage.access) {
+    const { outcome, bytesOut, promptTokens, outputTokens } = record;
+    assert.deepEqual([outcome, bytesOut], ["served", events.join("").length]);
+    assert.deepEqual([promptTokens, outputTokens], [3, 4]);
+  }
+});
+
 test("Credentials, hop-by-hop headers and the gateway's own stay here; the rest goes on", async (context) => {
   const stage = await createStage(context);
   stage.engine("alpha").handler = (response) => {
@@ -117,7 +146,6 @@ test("Credentials, hop-by-hop headers and the gateway's own stay here; the rest 
   assert.equal(reply.headers["proxy-authenticate"], undefined);
   const [received] = stage.engine("alpha").received;
   assert.deepEqual(Object.keys(received?.headers ?? {}).sort(), [
-    "connection",
     "content-length",
     "host",
     "traceparent",

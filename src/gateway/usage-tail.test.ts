@@ -43,6 +43,45 @@ test("A `usage` that is cut anywhere in two is found", () => {
   );
 });
 
+/** As a chunked answer brings them. */
+function frames(...chunks: string[]): Buffer {
+  return Buffer.concat(
+    chunks
+      .filter((chunk) => chunk !== "")
+      .flatMap((chunk) => {
+        const data = Buffer.from(chunk);
+        return [Buffer.from(`${data.length.toString(16)}\r\n`), data, Buffer.from("\r\n")];
+      }),
+  );
+}
+
+test("With or without the framing of their chunks, answers have the same counts", () => {
+  const usage = 'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":5}}\n\n';
+  fc.assert(
+    fc.property(fc.nat({ max: usage.length }), fc.nat({ max: 3 }), fc.boolean(), (at, events, saysUsage) => {
+      const before = Array.from({ length: events }, (_, index) => `data: {"choices":[${index}]}\r\n\r\n`);
+      const last = saysUsage ? [usage.slice(0, at), usage.slice(at)] : [];
+      for (const isStream of [true, false]) {
+        const plain = countsOf(isStream, ...before, ...last.filter((chunk) => chunk !== ""), "data: [DONE]\n\n");
+        const whole = new UsageTail(isStream);
+        whole.pushFrames(frames(...before, ...last, "data: [DONE]\n\n"));
+        assert.deepEqual(whole.counts(), plain);
+        const mixed = new UsageTail(isStream);
+        mixed.push(Buffer.from(before.join("")));
+        for (const chunk of last.filter((one) => one !== "")) mixed.pushFrames(frames(chunk));
+        mixed.pushFrames(frames("data: [DONE]\n\n"));
+        assert.deepEqual(mixed.counts(), plain);
+      }
+    }),
+  );
+});
+
+test("The framing of chunks is not taken for the end of an event", () => {
+  const tail = new UsageTail(true);
+  tail.pushFrames(frames("data: a\n", "data: b\r\n\r\n", "data: c\n\n"));
+  assert.deepEqual(tail.counts(), { promptTokens: null, outputTokens: 2 });
+});
+
 test("Any bytes at all have counts that are whole numbers or null", () => {
   fc.assert(
     fc.property(

@@ -1,5 +1,7 @@
 /** Token counts, read from the end of an answer: engines put `usage` there, and only the end is ever looked at. */
 
+import { dataOf, forEachData } from "./chunk-frames.ts";
+
 /** What an engine says that a request has cost. */
 export interface TokenCounts {
   /** Null where the answer does not say. */
@@ -24,15 +26,21 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const USAGE = Buffer.from('"usage"');
 
+interface Piece {
+  readonly bytes: Buffer;
+  /** It is whole chunks of the chunked transfer coding. */
+  readonly isFramed: boolean;
+}
+
 /**
  * Keeps hold of the last three chunks, and of nothing else. A stream whose client has not asked for `usage` is counted by
  * its events: engines send one a token, and two or three more in all, so that figure is a good guess and no measurement.
  */
 export class UsageTail {
   readonly #isStream: boolean;
-  #last: Buffer | null = null;
-  #secondLast: Buffer | null = null;
-  #thirdLast: Buffer | null = null;
+  #last: Piece | null = null;
+  #secondLast: Piece | null = null;
+  #thirdLast: Piece | null = null;
   #events = 0;
 
   constructor(isStream: boolean) {
@@ -41,31 +49,48 @@ export class UsageTail {
 
   /** To be called with each chunk, in order. The chunk must not change afterwards. */
   push(chunk: Buffer): void {
+    this.#keep({ bytes: chunk, isFramed: false });
+    if (this.#isStream) this.#events += countEvents(chunk, 0, chunk.length);
+  }
+
+  /** The same for whole chunks with their framing. */
+  pushFrames(frames: Buffer): void {
+    this.#keep({ bytes: frames, isFramed: true });
+    if (!this.#isStream) return;
+    forEachData(frames, (from, to) => {
+      this.#events += countEvents(frames, from, to);
+    });
+  }
+
+  #keep(piece: Piece): void {
     this.#thirdLast = this.#secondLast;
     this.#secondLast = this.#last;
-    this.#last = chunk;
-    if (this.#isStream) this.#events += countEvents(chunk);
+    this.#last = piece;
   }
 
   /** To be called when the answer is over. */
   counts(): TokenCounts {
-    const found = this.#last === null ? null : (readUsage(this.#last) ?? readUsage(this.#tail()));
+    const found = this.#last === null ? null : (readUsage(plain(this.#last)) ?? readUsage(this.#tail()));
     if (found !== null) return found;
     return { promptTokens: null, outputTokens: this.#isStream ? this.#events : null };
   }
 
   #tail(): Buffer {
     const chunks = [this.#thirdLast, this.#secondLast, this.#last].filter((chunk) => chunk !== null);
-    return Buffer.concat(chunks.map((chunk) => chunk.subarray(-TAIL_BYTES_MAX)));
+    return Buffer.concat(chunks.map((chunk) => plain(chunk).subarray(-TAIL_BYTES_MAX)));
   }
 }
 
+function plain({ bytes, isFramed }: Piece): Buffer {
+  return isFramed ? dataOf(bytes) : bytes;
+}
+
 /** Blank lines end events. One that is cut in the middle of its end is missed. */
-function countEvents(chunk: Buffer): number {
+function countEvents(bytes: Buffer, from: number, to: number): number {
   let count = 0;
-  for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, at + 1)) {
-    const next = chunk[at + 1];
-    if (next !== LINE_FEED && !(next === CARRIAGE_RETURN && chunk[at + 2] === LINE_FEED)) continue;
+  for (let at = bytes.indexOf(LINE_FEED, from); at !== -1 && at < to - 1; at = bytes.indexOf(LINE_FEED, at + 1)) {
+    const next = bytes[at + 1];
+    if (next !== LINE_FEED && !(next === CARRIAGE_RETURN && at < to - 2 && bytes[at + 2] === LINE_FEED)) continue;
     count += 1;
     at += 1;
   }

@@ -1,5 +1,4 @@
 /** The machine as the app needs it, in one object, so that tests can bring another one. */
-import { createEnginePool, createHttpClient } from "./undici-http-client.ts";
 import type { Dispatcher } from "undici";
 import type { Clock } from "../ports/clock.ts";
 import type { GpuProbe } from "../ports/gpu-probe.ts";
@@ -7,11 +6,13 @@ import type { HttpClient } from "../ports/http-client.ts";
 import type { ProcessHost } from "../ports/process-host.ts";
 import { availableMemoryBytes } from "./available-memory.ts";
 import { lockStateDir, type InstanceLock } from "./instance-lock.ts";
+import { createEnginePool } from "./engine-pool/engine-pool.ts";
 import { claimPort } from "./loopback-port.ts";
 import { nvidiaSmi } from "./nvidia-smi.ts";
 import { systemProcesses } from "./processes.ts";
 import { resolveStandIn } from "./stand-in.ts";
 import { systemClock } from "./system-clock.ts";
+import { createHttpClient } from "./undici-http-client.ts";
 
 /** Everything outside the program. */
 export interface Platform {

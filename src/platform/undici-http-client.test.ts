@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
-import { createEnginePool, createHttpClient } from "./undici-http-client.ts";
+import { createEnginePool } from "./engine-pool/engine-pool.ts";
+import { createHttpClient } from "./undici-http-client.ts";
 
 let server: Server;
 let origin: string;

@@ -1,16 +1,10 @@
-/** HTTP by undici: short control calls, and the connection pools that carry requests to engines. */
+/** Short control calls, by undici. */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { Agent, Dispatcher, Pool, request } from "undici";
+import { Agent, request, type Dispatcher } from "undici";
 import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
 
 /** Answers to control calls are small; anything longer is not the engine we think it is. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
-
-/**
- * vLLM's server closes a connection after 5 s without use (uvicorn's default). Ours leave the pool before that, so that no
- * request goes out on a connection that is being closed.
- */
-const KEEP_ALIVE_MS = 4_000;
 
 /** A client that opens a connection for each call, unless the call brings connections along. */
 export function createHttpClient(): HttpClient & { close(): Promise<void> } {
@@ -52,7 +46,7 @@ async function exchangeOver(over: Dispatcher, url: string, sent: Sent, agent: Ag
   }
 }
 
-/** The pool takes a connection back in the turn of the event loop that follows the end of an answer. */
+/** A pool of undici's takes a connection back in the turn of the event loop that follows the end of an answer. */
 async function untilFree(): Promise<void> {
   await Promise.resolve();
   await nextTurn();
@@ -76,61 +70,3 @@ function isBrokenConnection(error: unknown): boolean {
 }
 
 const BROKEN_CODES: ReadonlySet<unknown> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
-
-/**
- * The pool for one engine's life. Deadlines are the caller's: a first token may take minutes. `headers`, names and values, flat, are
- * added to each request.
- */
-export function createEnginePool(
-  origin: string,
-  headers: readonly string[] = [],
-): Dispatcher & { destroy(): Promise<void> } {
-  const pool = createPool(origin);
-  return headers.length === 0 ? pool : new HeaderDispatcher(pool, headers);
-}
-
-/** Puts headers on what goes to a pool. */
-class HeaderDispatcher extends Dispatcher {
-  readonly #pool: Pool;
-  readonly #headers: readonly string[];
-
-  constructor(pool: Pool, headers: readonly string[]) {
-    super();
-    this.#pool = pool;
-    this.#headers = headers;
-  }
-
-  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    return this.#pool.dispatch({ ...options, headers: withHeaders(options.headers, this.#headers) }, handler);
-  }
-
-  override close(): Promise<void> {
-    return this.#pool.close();
-  }
-
-  override destroy(): Promise<void> {
-    return this.#pool.destroy();
-  }
-}
-
-function withHeaders(headers: Dispatcher.DispatchOptions["headers"], more: readonly string[]): string[] {
-  const flat: string[] = [];
-  if (Array.isArray(headers)) flat.push(...headers);
-  else
-    for (const [name, value] of Object.entries(headers ?? {})) {
-      for (const one of [value ?? []].flat()) flat.push(name, String(one));
-    }
-  return flat.concat(more);
-}
-
-function createPool(origin: string): Pool {
-  return new Pool(origin, {
-    connections: null,
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    keepAliveMaxTimeout: KEEP_ALIVE_MS,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: { timeout: 5_000 },
-  });
-}

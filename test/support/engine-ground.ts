@@ -13,7 +13,8 @@ import { claimPort } from "../../src/platform/loopback-port.ts";
 import { nvidiaSmi } from "../../src/platform/nvidia-smi.ts";
 import { systemProcesses } from "../../src/platform/processes.ts";
 import { systemClock } from "../../src/platform/system-clock.ts";
-import { createEnginePool, createHttpClient } from "../../src/platform/undici-http-client.ts";
+import { createEnginePool } from "../../src/platform/engine-pool/engine-pool.ts";
+import { createHttpClient } from "../../src/platform/undici-http-client.ts";
 import { RecordingLog } from "./recording-log.ts";
 import { until } from "./until.ts";
 

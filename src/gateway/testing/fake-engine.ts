@@ -9,6 +9,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Pool } from "undici";
+import { createEnginePool } from "../../platform/engine-pool/engine-pool.ts";
 import type { EngineConnection, EngineHealth } from "../../ports/engine-directory.ts";
 
 /** One request as the engine got it. */
@@ -64,9 +65,10 @@ export class FakeEngine {
     this.#server = server;
     this.lives += 1;
     const origin = `http://127.0.0.1:${this.#port}`;
+    const connections = this.connectionsMax;
     this.#connection = {
       origin,
-      dispatcher: new Pool(origin, { headersTimeout: 0, bodyTimeout: 0, connections: this.connectionsMax }),
+      dispatcher: connections === null ? createEnginePool(origin) : new Pool(origin, { connections }),
       health: () => this.#health(origin),
     };
   }

@@ -1,0 +1,92 @@
+/** What is written for a request, and which requests are not for the client in this room. */
+import type { Dispatcher } from "undici";
+
+/** A request as it is written. */
+export interface RequestBytes {
+  /** To be written as Latin-1. */
+  readonly head: string;
+  readonly body: Buffer | null;
+  readonly isHead: boolean;
+}
+
+/** These have a `content-length` also when they have no body. */
+const EXPECT_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH", "QUERY", "PROPFIND", "PROPPATCH"]);
+
+/** They say how the message travels, which is decided here. */
+const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "upgrade",
+  "expect",
+]);
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const PATH = /^\/[\u0021-\u00ff]*$/;
+const UNFIT_FOR_A_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
+/**
+ * Null for a request that is not made here: one that changes the connection, whose body is a stream, that says itself how it is sent, or
+ * that no client may send. Undici knows what to do with the former, and how to refuse the latter.
+ */
+export function requestBytes(
+  { method, path, headers, body, query, upgrade, expectContinue }: Dispatcher.DispatchOptions,
+  host: string,
+  more: readonly string[],
+): RequestBytes | null {
+  if (query !== undefined || (upgrade ?? false) !== false || expectContinue === true) return null;
+  if (typeof path !== "string" || !PATH.test(path) || !isMethod(method)) return null;
+  const bytes = typeof body === "string" ? Buffer.from(body) : (body ?? null);
+  if (bytes !== null && !Buffer.isBuffer(bytes)) return null;
+  const lines = Array.isArray(headers) ? flatLines(headers) : objectLines(headers);
+  const moreLines = flatLines(more);
+  if (lines === null || moreLines === null) return null;
+  const length = bytes?.length ?? 0;
+  const lengthLine = length > 0 || EXPECT_BODY.has(method) ? `content-length: ${length}\r\n` : "";
+  return {
+    head: `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines}${moreLines}${lengthLine}\r\n`,
+    body: length === 0 ? null : bytes,
+    isHead: method === "HEAD",
+  };
+}
+
+function isMethod(method: unknown): method is string {
+  return typeof method === "string" && method !== "CONNECT" && (method === "POST" || TOKEN.test(method));
+}
+
+function flatLines(headers: readonly unknown[]): string | null {
+  if (headers.length % 2 !== 0) return null;
+  let lines = "";
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index];
+    const value = headers[index + 1];
+    if (!isName(name) || !isValue(value)) return null;
+    lines += `${name}: ${value}\r\n`;
+  }
+  return lines;
+}
+
+function objectLines(headers: Dispatcher.DispatchOptions["headers"]): string | null {
+  if (headers === null || headers === undefined) return "";
+  if (Symbol.iterator in headers) return null;
+  return flatLines(Object.entries(headers).flatMap(([name, value]) => [value].flat().flatMap((one) => [name, one])));
+}
+
+function isName(name: unknown): name is string {
+  if (typeof name !== "string") return false;
+  if (KNOWN_NAMES.has(name)) return true;
+  if (!TOKEN.test(name) || OF_THE_CONNECTION.has(name.toLowerCase())) return false;
+  if (KNOWN_NAMES.size < KNOWN_NAMES_MAX && name.length <= KNOWN_NAME_LENGTH_MAX) KNOWN_NAMES.add(name);
+  return true;
+}
+
+function isValue(value: unknown): value is string {
+  return typeof value === "string" && !UNFIT_FOR_A_VALUE.test(value);
+}
+
+/** Names that have been looked at; nearly all requests have the same. */
+const KNOWN_NAMES = new Set<string>();
+const KNOWN_NAMES_MAX = 256;
+const KNOWN_NAME_LENGTH_MAX = 64;
