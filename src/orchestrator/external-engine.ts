@@ -13,6 +13,7 @@ import { runCommand } from "./command-run.ts";
 import { EngineControl, type RunCommand } from "./engine-control.ts";
 import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
 import { healthOf, HealthWatch, lookAt, type Look } from "./health.ts";
+import { Operations } from "./operations.ts";
 
 /** Nobody waits longer than this for one that does not say that it is well: llmux can do nothing to make it so. */
 const READY_MS_MAX = 5_000;
@@ -32,7 +33,7 @@ export class ExternalEngine implements EngineKeeper {
   #connection: ReturnType<EngineWorld["createPool"]> | null = null;
   #watch: HealthWatch | null = null;
   #isAsleep = false;
-  #operation: { readonly broken: AbortController; readonly done: Promise<void> } | null = null;
+  readonly #operations: Operations<"start" | "wake" | "sleep">;
   #isKilled = false;
 
   constructor(spec: EngineSpec, settings: ExternalSettings, world: EngineWorld, answers: EngineAnswers) {
@@ -40,6 +41,7 @@ export class ExternalEngine implements EngineKeeper {
     this.#spec = spec;
     this.#world = world;
     this.#answers = answers;
+    this.#operations = new Operations(spec.name);
     this.#origin = plan.origin;
     this.#health = plan.health;
     this.#canSleep = settings.sleep !== null;
@@ -70,7 +72,7 @@ export class ExternalEngine implements EngineKeeper {
   }
 
   start(): void {
-    this.#begin(async (signal) => {
+    this.#begin("start", async (signal) => {
       const dispatcher = this.#world.createPool(this.#origin, this.#headers);
       this.#connection = dispatcher;
       const failed = (await this.#untilWell(signal)) ?? (await this.#wakeUp(signal));
@@ -79,7 +81,7 @@ export class ExternalEngine implements EngineKeeper {
   }
 
   wake(from: LiveSleepLevel): void {
-    this.#begin(async (signal) => {
+    this.#begin("wake", async (signal) => {
       const failed = await this.#control.wake(this.#connected(), from, signal);
       return () => this.#onStarted(failed);
     });
@@ -87,7 +89,7 @@ export class ExternalEngine implements EngineKeeper {
 
   sleep(level: LiveSleepLevel, running: "none" | "kept"): void {
     this.#unwatch();
-    this.#begin(async (signal) => {
+    this.#begin("sleep", async (signal) => {
       const failed = await this.#control.sleep(this.#connected(), level, running, signal);
       return () => {
         this.#isAsleep = failed === null;
@@ -105,16 +107,13 @@ export class ExternalEngine implements EngineKeeper {
   kill(): void {
     this.#isKilled = true;
     this.#unwatch();
-    this.#operation?.broken.abort();
+    this.#operations.abort();
     void this.#connection?.destroy();
   }
 
   async #stop(): Promise<Failure | null> {
     this.#unwatch();
-    const operation = this.#operation;
-    operation?.broken.abort();
-    await operation?.done;
-    this.#operation = null;
+    await this.#operations.breakOff();
     const engine = this.connection();
     if (engine === null) return null;
     const mustSleep = this.#canSleep && !this.#isAsleep;
@@ -131,19 +130,8 @@ export class ExternalEngine implements EngineKeeper {
     return null;
   }
 
-  #begin(work: (signal: AbortSignal) => Promise<() => void>): void {
-    if (this.#isKilled) return;
-    assert(this.#operation === null, `${this.#spec.name}: two orders at a time`);
-    const broken = new AbortController();
-    const settle = (answer: () => void): void => {
-      if (broken.signal.aborted) return;
-      this.#operation = null;
-      answer();
-    };
-    const done = work(broken.signal).then(settle, (error: unknown) => {
-      if (!broken.signal.aborted) throw error;
-    });
-    this.#operation = { broken, done };
+  #begin(name: "start" | "wake" | "sleep", work: (signal: AbortSignal) => Promise<() => void>): void {
+    if (!this.#isKilled) this.#operations.begin(name, work);
   }
 
   #onStarted(failed: Failure | null): void {

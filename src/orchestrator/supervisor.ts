@@ -4,8 +4,6 @@
  * One operation is under way at a time. `stop` breaks off whatever that is; an operation that was broken off gives no
  * answer. Every other operation gives exactly one, and an end that nobody asked for is a crash, whatever its exit code.
  */
-import { randomUUID } from "node:crypto";
-import type { Dispatcher } from "undici";
 import { assert } from "../base/assert.ts";
 import { describeError, failure, type Failure } from "../base/failure.ts";
 import { parallelSizeIn } from "../config/engine-flags.ts";
@@ -13,46 +11,23 @@ import type { LiveSleepLevel } from "../core/sleep-level.ts";
 import { chooseEngine } from "../engines/choose.ts";
 import { ENGINE_HOST, type Engine, type EnginePlan } from "../engines/engine.ts";
 import { delay } from "../ports/clock.ts";
-import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engine-directory.ts";
-import type { EngineProcess, ExitStatus } from "../ports/process-host.ts";
+import type { EngineConnection, EngineInfo } from "../ports/engine-directory.ts";
+import type { ExitStatus } from "../ports/process-host.ts";
 import { runCommand } from "./command-run.ts";
 import { endProcesses } from "./ending.ts";
-import { EngineControl, type RunCommand } from "./engine-control.ts";
+import type { RunCommand } from "./engine-control.ts";
+import { beginLife, type EngineLife } from "./engine-life.ts";
 import { EngineMemory } from "./engine-memory.ts";
 import { EngineOutput } from "./engine-output.ts";
 import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
 import { withFreeMemory } from "./free-memory.ts";
-import { healthOf, HealthWatch, lookAt, type Look } from "./health.ts";
+import { HealthWatch } from "./health.ts";
+import { Operations, orAborted } from "./operations.ts";
 import { OwnRecord } from "./own-record.ts";
 import { untilReady } from "./readiness.ts";
 import { startFailure } from "./start-failure.ts";
+import { StartWatch } from "./start-watch.ts";
 import { endByCommand, stillThere } from "./stop-command.ts";
-
-interface Life {
-  readonly plan: EnginePlan;
-  readonly process: EngineProcess;
-  readonly control: EngineControl;
-  readonly look: Look;
-  /** Null if it had ended before it could be looked at. */
-  readonly startTime: string | null;
-  readonly marker: string;
-  readonly port: number;
-  readonly startedAtEpochMs: number;
-  readonly connection: EngineConnection & { readonly dispatcher: Dispatcher & { destroy(): Promise<void> } };
-  readonly memory: EngineMemory;
-  exit: ExitStatus | null;
-  /** True once we want it gone. */
-  ending: boolean;
-  /** Its start has returned and it runs elsewhere, as a container does: it is known by its health, and ended by its command. */
-  isElsewhere: boolean;
-  watch: HealthWatch | null;
-}
-
-interface Operation {
-  readonly name: "start" | "wake" | "sleep";
-  readonly broken: AbortController;
-  readonly done: Promise<void>;
-}
 
 /** Lines of output in an operator's hands when an engine has crashed. */
 const LAST_OUTPUT_LINES = 30;
@@ -71,9 +46,9 @@ export class EngineSupervisor implements EngineKeeper {
   readonly #output: EngineOutput;
   readonly #engine: Engine;
   readonly #record: OwnRecord;
-  #life: Life | null = null;
-  #operation: Operation | null = null;
-  #progress: StartProgress | null = null;
+  readonly #operations: Operations<"start" | "wake" | "sleep">;
+  readonly #startWatch: StartWatch;
+  #life: EngineLife | null = null;
   /** From the order to its answer: an end that comes meanwhile was asked for, also while an operation is still breaking off. */
   #isStopping = false;
   #isKilled = false;
@@ -87,6 +62,8 @@ export class EngineSupervisor implements EngineKeeper {
     );
     this.#engine = chooseEngine(spec.engine, world.programs);
     this.#record = new OwnRecord(spec.name, world.records, world.log);
+    this.#operations = new Operations(spec.name);
+    this.#startWatch = new StartWatch(spec.name, this.#engine, world.log);
   }
 
   info(): EngineInfo {
@@ -95,7 +72,7 @@ export class EngineSupervisor implements EngineKeeper {
       pid: this.#life?.isElsewhere === false ? this.#life.process.pid : null,
       port: this.#life?.port ?? null,
       startedAtEpochMs: this.#life?.startedAtEpochMs ?? null,
-      progress: this.#progress,
+      progress: this.#startWatch.progress,
       logFile: this.#output.path,
     };
   }
@@ -137,13 +114,13 @@ export class EngineSupervisor implements EngineKeeper {
   /** Kills at once, without waiting for anything: for when llmux itself must go now. Nothing is started afterwards. */
   kill(): void {
     this.#isKilled = true;
-    this.#operation?.broken.abort();
+    this.#operations.abort();
     const life = this.#life;
     if (life === null) return;
     life.ending = true;
     life.memory.onTransition();
     life.watch?.end();
-    this.#world.processes.signal(life.process.pid, this.#processesOf(life), "SIGKILL");
+    this.#world.processes.signal(life.process.pid, life.processes(), "SIGKILL");
     const { plan } = life;
     // Its end is not awaited; the record stays, so the next start makes sure.
     if (plan.stop !== null) this.#run(plan.stop.command, plan.stop.timeoutMs, NEVER).catch(() => {});
@@ -151,23 +128,8 @@ export class EngineSupervisor implements EngineKeeper {
     void life.connection.dispatcher.destroy();
   }
 
-  #begin(name: Operation["name"], work: (signal: AbortSignal) => Promise<() => void>): void {
-    if (this.#isKilled) return;
-    assert(this.#operation === null, `${this.#spec.name}: ${name} while ${this.#operation?.name} is under way`);
-    const broken = new AbortController();
-    const done = work(broken.signal).then(
-      (answer) => this.#settle(broken, answer),
-      (error: unknown) => {
-        if (!broken.signal.aborted) throw error;
-      },
-    );
-    this.#operation = { name, broken, done };
-  }
-
-  #settle(broken: AbortController, answer: () => void): void {
-    if (broken.signal.aborted) return;
-    this.#operation = null;
-    answer();
+  #begin(name: "start" | "wake" | "sleep", work: (signal: AbortSignal) => Promise<() => void>): void {
+    if (!this.#isKilled) this.#operations.begin(name, work);
   }
 
   // ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,12 +146,12 @@ export class EngineSupervisor implements EngineKeeper {
     }
     signal.throwIfAborted();
     const plan = this.#engine.plan(this.#spec, port);
-    let life: Life;
+    let life: EngineLife;
     try {
       life = await this.#spawn(port, plan);
     } catch (error) {
       this.#output.end();
-      this.#progress = null;
+      this.#startWatch.end();
       this.#record.forget();
       const [program] = plan.command;
       return failure("start_failed", `the engine of ${name} cannot be started: ${program}: ${describeError(error)}`);
@@ -198,42 +160,27 @@ export class EngineSupervisor implements EngineKeeper {
     return this.#awaitReady(life, signal);
   }
 
-  async #spawn(port: number, plan: EnginePlan): Promise<Life> {
-    const { environment, processes, clock, createPool, log, http, limits } = this.#world;
-    const { command, origin, stop } = plan;
-    const marker = `LLMUX_ENGINE=${randomUUID()}`;
-    const env = { ...environment, ...plan.environment, LLMUX_ENGINE: marker.slice(marker.indexOf("=") + 1) };
-    this.#record.begin({ marker, port, command, ...(stop === null ? {} : { stop: { ...stop, origin } }) });
+  async #spawn(port: number, plan: EnginePlan): Promise<EngineLife> {
     this.#output.begin();
-    this.#progress = { stage: "starting", percent: null };
-    const process = await processes.spawn({ command, env, outputFile: this.#output.path });
-    const identity = processes.identify(process.pid);
-    const dispatcher = createPool(origin);
-    const health = healthOf(plan.health, origin, { http, run: this.#run, over: dispatcher });
-    const life: Life = {
+    this.#startWatch.begin();
+    const life = await beginLife({
+      model: this.#spec.name,
       plan,
-      process,
-      control: new EngineControl(this.#spec.name, http, limits, log, plan.control, this.#run),
-      look: lookAt(plan.health, origin, { http, run: this.#run }),
-      startTime: identity?.startTime ?? null,
-      marker,
       port,
-      startedAtEpochMs: clock.epochMs(),
-      connection: { origin, dispatcher, health },
-      memory: this.#createMemory(() => this.#processesOf(life)),
-      exit: null,
-      ending: false,
-      isElsewhere: false,
-      watch: null,
-    };
+      world: this.#world,
+      record: this.#record,
+      outputFile: this.#output.path,
+      run: this.#run,
+      memory: (processes) => this.#createMemory(processes),
+    });
     this.#life = life;
-    this.#record.identify(process.pid, identity);
-    void process.exited.then((status) => this.#onExit(life, status));
-    log.info("engine started", { model: this.#spec.name, pid: process.pid, port, output: this.#output.path });
+    const { pid, exited } = life.process;
+    void exited.then((status) => this.#onExit(life, status));
+    this.#world.log.info("engine started", { model: this.#spec.name, pid, port, output: this.#output.path });
     return life;
   }
 
-  async #awaitReady(life: Life, signal: AbortSignal): Promise<Failure | null> {
+  async #awaitReady(life: EngineLife, signal: AbortSignal): Promise<Failure | null> {
     const { clock } = this.#world;
     const limit = new AbortController();
     const timer = clock.after(this.#spec.startupTimeoutMs, () => limit.abort());
@@ -248,7 +195,7 @@ export class EngineSupervisor implements EngineKeeper {
     } finally {
       timer.cancel();
     }
-    this.#progress = null;
+    this.#startWatch.end();
     this.#output.relax();
     // By now it has the command line that it will keep.
     this.#record.identify(life.process.pid, this.#world.processes.identify(life.process.pid));
@@ -319,7 +266,7 @@ export class EngineSupervisor implements EngineKeeper {
   // ── end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #stop(): Promise<Failure | null> {
-    await this.#breakOff();
+    await this.#operations.breakOff();
     const life = this.#life;
     if (life === null) return null;
     life.ending = true;
@@ -330,7 +277,7 @@ export class EngineSupervisor implements EngineKeeper {
     const stubborn = await endProcesses(
       {
         leaderPid: life.process.pid,
-        left: () => this.#processesOf(life),
+        left: life.processes,
         leaderLives: () => life.exit === null,
         graceMs: limits.stopGraceMs,
       },
@@ -350,17 +297,9 @@ export class EngineSupervisor implements EngineKeeper {
     return null;
   }
 
-  async #breakOff(): Promise<void> {
-    const operation = this.#operation;
-    if (operation === null) return;
-    operation.broken.abort();
-    await operation.done;
-    this.#operation = null;
-  }
-
-  async #bury(life: Life): Promise<void> {
+  async #bury(life: EngineLife): Promise<void> {
     this.#life = null;
-    this.#progress = null;
+    this.#startWatch.end();
     this.#output.end();
     this.#record.forget();
     await life.connection.dispatcher.destroy();
@@ -372,10 +311,10 @@ export class EngineSupervisor implements EngineKeeper {
     });
   }
 
-  #onExit(life: Life, status: ExitStatus): void {
+  #onExit(life: EngineLife, status: ExitStatus): void {
     life.exit = status;
     if (life.ending || this.#isStopping) return;
-    const during = this.#operation?.name ?? null;
+    const during = this.#operations.current;
     if (status.exitCode === 0 && life.plan.stop !== null) {
       life.isElsewhere = true;
       if (during !== "start") void this.#onGoneElsewhere(life);
@@ -383,8 +322,7 @@ export class EngineSupervisor implements EngineKeeper {
     }
     life.ending = true;
     life.memory.onTransition();
-    this.#operation?.broken.abort();
-    this.#operation = null;
+    this.#operations.abort();
     // Requests that are on it break now, not when their connections time out.
     void life.connection.dispatcher.destroy();
     const how = status.signal === null ? `exited with code ${status.exitCode}` : `was ended by ${status.signal}`;
@@ -397,22 +335,22 @@ export class EngineSupervisor implements EngineKeeper {
   }
 
   /** It answered before its start had returned; or it was in the foreground and has ended. */
-  async #onGoneElsewhere(life: Life): Promise<void> {
+  async #onGoneElsewhere(life: EngineLife): Promise<void> {
     const why = await life.look(NEVER);
     if (life.ending) return;
     if (why === null) this.#watch(life);
     else this.#onLost(life, why);
   }
 
-  #watch(life: Life): void {
+  #watch(life: EngineLife): void {
     life.watch = new HealthWatch(life.look, this.#world.clock, (why) => this.#onLost(life, why));
   }
 
   /** It ran elsewhere, so nobody has told us of its end. */
-  #onLost(life: Life, why: string): void {
+  #onLost(life: EngineLife, why: string): void {
     if (life.ending || this.#isStopping) return;
     // What goes on just now will find out by itself, or be well.
-    if (this.#operation !== null) return this.#watch(life);
+    if (this.#operations.current !== null) return this.#watch(life);
     life.ending = true;
     life.memory.onTransition();
     void life.connection.dispatcher.destroy();
@@ -423,13 +361,13 @@ export class EngineSupervisor implements EngineKeeper {
   }
 
   /** After a control call failed: gives the news of the engine's end, if that is why, the time to arrive first. */
-  async #awaitExitNews(life: Life): Promise<void> {
+  async #awaitExitNews(life: EngineLife): Promise<void> {
     await Promise.race([life.process.exited, delay(this.#world.clock, EXIT_NEWS_MS)]);
   }
 
   // ── small things ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #living(): Life {
+  #living(): EngineLife {
     assert(this.#life !== null, `${this.#spec.name} has no process`);
     return this.#life;
   }
@@ -440,31 +378,11 @@ export class EngineSupervisor implements EngineKeeper {
     return runCommand({ command, env, outputFile: this.#output.path, timeoutMs, signal }, processes, clock);
   };
 
-  #processesOf(life: Life): readonly number[] {
-    const { process, marker, startTime } = life;
-    return this.#world.processes.relatives({ leaderPid: process.pid, marker, since: startTime });
-  }
-
   #onLine(line: string, whole: boolean): void {
     if (whole) this.#life?.memory.hear(line);
     if (whole) this.#world.log.debug("engine output", { model: this.#spec.name, line });
-    if (this.#progress === null) return;
-    const progress = this.#engine.parseProgress(line);
-    if (progress === null) return;
-    const { stage, percent } = this.#progress;
-    this.#progress = progress;
-    const moved =
-      stage !== progress.stage || Math.floor((percent ?? 0) / 25) !== Math.floor((progress.percent ?? 0) / 25);
-    if (moved) this.#world.log.info("engine progress", { model: this.#spec.name, ...progress });
+    this.#startWatch.onLine(line);
   }
 }
 
 const NEVER = new AbortController().signal;
-
-/** Rejects with the signal's reason when it is aborted first. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  signal.addEventListener("abort", () => aborted.reject(signal.reason), { once: true });
-  return Promise.race([promise, aborted.promise]);
-}
