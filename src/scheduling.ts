@@ -32,6 +32,8 @@ function modelSpec(
     // One that is stopped again at once has not been preloaded.
     preload: model.preload && (model.pinned || model.sleepLevel !== 3),
     canSuspend: model.canSuspend,
+    // To ask it again is cheap: nobody has to leave for it.
+    ...(model.engine.kind === "external" && model.gpus?.length === 0 ? { retryMaxMs: EXTERNAL_RETRY_MAX_MS } : {}),
     ...(needBytes === null ? {} : { needBytes }),
     ...(model.hostMemoryBytes === null ? {} : { hostBytes: model.hostMemoryBytes }),
     // Bounded wait weighs what waits, so it must wait here and not inside an engine.
@@ -77,6 +79,9 @@ const TARGET_SHARE = 0.75;
 
 /** More credit for forced switches is not saved up, in ms: a quiet hour must not pay for minutes of nothing but switches. */
 const FORCED_CREDIT_MAX_MS = 20_000;
+
+/** So long after it has come back, an engine that is not ours is asked for at the latest, in ms. */
+const EXTERNAL_RETRY_MAX_MS = 10_000;
 
 /** What engines run at once unless told otherwise, in requests: the figure that bounded wait was measured with. */
 const IN_FLIGHT_MAX = 64;

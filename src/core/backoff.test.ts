@@ -20,6 +20,13 @@ describe("the backoff", () => {
     );
   });
 
+  it("is as long as is said at most", () => {
+    assert.deepEqual(
+      firstTen.slice(0, 5).map((failures) => retryDelayMs("failed wake", failures, 10_000) / 1000),
+      [2, 4, 8, 10, 10],
+    );
+  });
+
   it("stays five minutes after any number of failures", () => {
     assert.equal(retryDelayMs("failed wake", 1e9), 300_000);
   });

@@ -43,7 +43,7 @@ export class Endings {
     const wasAsleep = record.state.kind === "asleep" || record.state.kind === "falling asleep";
     // Nobody was using a sleeping engine: its death says nothing about the next start.
     if (!wasAsleep) record.failuresInRow += 1;
-    const delayMs = wasAsleep ? 0 : retryDelayMs(kind, record.failuresInRow);
+    const delayMs = wasAsleep ? 0 : retryDelayMs(kind, record.failuresInRow, record.spec.retryMaxMs);
     record.lastFailure = reason;
     record.retryAtMs = nowMs + delayMs;
     drains.forget(record);

@@ -40,6 +40,8 @@ export interface ModelSpec {
   readonly preload?: boolean;
   /** Its engine can fall asleep while requests run on it, and go on with them when it wakes. */
   readonly canSuspend?: boolean;
+  /** The longest time for which it is left alone after failures, in ms; five minutes unless given. */
+  readonly retryMaxMs?: number;
   /** Where its engine is before anything happens: asleep at this level. Absent: no process of it runs. */
   readonly beginsAsleepAt?: LiveSleepLevel;
 }

@@ -78,6 +78,14 @@ describe("a wake that fails", () => {
     assert.equal(stage.model("a").failuresInRow, 10);
   });
 
+  it("backs off no longer than is said of its model", () => {
+    const stage = new SchedulerOnStage({ models: { a: { retryMaxMs: 10_000 } } });
+    for (let waiter = 1; waiter <= 8; waiter += 1) stage.request("a", waiter).wakeFailed("a").stopped("a").pass(10_000);
+    stage.told();
+    stage.request("a", 9);
+    assert.deepEqual(stage.told(), ["start a"]);
+  });
+
   it("is forgotten once a request was served, and not by a mere wake", () => {
     const stage = new SchedulerOnStage(THREE).request("a", 1).wakeFailed("a").stopped("a").pass(2000);
     stage.request("a", 2).awake("a").release(2, "failed");
