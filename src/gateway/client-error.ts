@@ -1,7 +1,7 @@
 /** Answers what is not even a request: broken HTTP, endless headers, requests that never end. */
 import { failure } from "../base/failure.ts";
 import { errorBody } from "./errors.ts";
-import type { Refusal, RefusalAnswer } from "./http1/http-connection.ts";
+import type { Refusal, RefusalAnswer } from "./http1/connection-host.ts";
 
 interface Row {
   readonly status: number;

@@ -174,6 +174,7 @@ class HttpGateway implements Gateway {
         onRequest: (request, response) => this.#onRequest(request, response),
         takesOver: (head) => isWebSocket(head) && splitTarget(head.url).path === REALTIME_PATH,
         onTakenOver: (request, rest) => this.#onTakenOver(request, rest),
+        onBug: options.onBug,
       },
     });
     this.#identity = options.tls ?? null;

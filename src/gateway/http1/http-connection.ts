@@ -1,59 +1,26 @@
 /** One client's connection: requests come one after the other, and the next one is not looked at before the last one is answered. */
 import type { Duplex } from "node:stream";
 import { ChunkedBody, type ChunkListener } from "./chunked-body.ts";
+import type { ConnectionHost, Refusal } from "./connection-host.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { HttpRequest } from "./http-request.ts";
 import { HttpResponse, type ResponseWay } from "./http-response.ts";
 import { readRequestHead, type RequestHead } from "./request-head.ts";
 import type { AnsweredRequest } from "./response-head.ts";
 
-/** Why a connection is closed with an answer of its own. */
-export type Refusal = "broken" | "too slow" | "headers too large" | "extensions too large";
-
-/** What is said then. */
-export interface RefusalAnswer {
-  readonly status: number;
-  /** A whole answer. */
-  readonly bytes: string;
-}
-
-/** Times are in the looks that `look` takes at each connection: counting them costs less than asking a clock for each request. */
-export interface ConnectionLimits {
-  /** All headers of a request, with its first line. */
-  readonly headerBytesMax: number;
-  readonly headersLooks: number;
-  readonly requestLooks: number;
-  readonly keepAliveLooks: number;
-  readonly keepAliveTimeoutMs: number;
-}
-
-/** Who takes the requests. */
-export interface ConnectionHost {
-  readonly limits: ConnectionLimits;
-  /** How many looks there have been. */
-  readonly looks: number;
-  epochMs(): number;
-  /** Calls `fire` in `delayMs`; the answer takes that back. */
-  after(delayMs: number, fire: () => void): { cancel(): void };
-  refusalOf(reason: Refusal): RefusalAnswer;
-  onRequest(request: HttpRequest, response: HttpResponse): void;
-  /** Whether what the request asks for is not to be answered over HTTP. */
-  takesOver(head: RequestHead): boolean;
-  /** From here on, the connection is the host's. `rest`: what has come behind the request. */
-  onTakenOver(request: HttpRequest, rest: Buffer): void;
-  /** Called once. */
-  onGone(connection: HttpConnection): void;
-}
-
 const HEAD_END = Buffer.from("\r\n\r\n");
-
-/** The beginning of a head, as far as it goes: lines without control characters, each with the right end. */
-const MAY_BE_HEAD = /^[A-Z](?:[\t\x20-\x7e\x80-\xff]|\r\n)*\r?$/;
 
 /** Line ends before a request; some old clients send one behind a body. */
 const BLANK_LINES_MAX = 4;
 
-/** What a client may send ahead while an earlier request is being answered; then it is not read for a while. */
+/** What a client may send ahead while an earlier request is being answered; then it is not read until the next look. */
 const AHEAD_BYTES_MAX = 65_536;
+
+/**
+ * Where that ends. Whether the client is still there is known only to those who read it: one that is read no more would keep its place in
+ * the queue, and its engine busy, after it has gone.
+ */
+const AHEAD_BYTES_LIMIT = 1024 * 1024;
 
 /**
  * How long a client that is told off may take to read it, in ms. Closing the connection while it still sends would reset it, and the reset
@@ -61,8 +28,13 @@ const AHEAD_BYTES_MAX = 65_536;
  */
 const LINGER_MS = 1_000;
 
-const CARRIAGE_RETURN = 13;
+const TAB = 9;
 const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const BLANK = 32;
+const FIRST_LETTER = 65;
+const LAST_LETTER = 90;
+const DELETE = 127;
 
 /** Made for each connection that comes; lives as long. */
 export class HttpConnection implements ResponseWay, ChunkListener {
@@ -71,14 +43,16 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   after: HttpConnection | null = null;
   readonly #host: ConnectionHost;
   /** The beginning of a head. */
-  #beginning: Buffer | null = null;
+  #beginning: HeldBytes | null = null;
+  /** Before it. */
+  #blankLines = 0;
   #request: HttpRequest | null = null;
   #response: HttpResponse | null = null;
   /** Of a body whose length was told, what is still to come. */
   #missingBytes = 0;
   #chunks: ChunkedBody | null = null;
   /** What came behind the request that is being answered. */
-  #ahead: Buffer | null = null;
+  #ahead: HeldBytes | null = null;
   /** The number of the look before the present wait began: for a head, for the whole of a request, for another request. */
   #waitsSince: number;
   #hasServed = false;
@@ -108,11 +82,14 @@ export class HttpConnection implements ResponseWay, ChunkListener {
 
   /** To be called after each count of `looks`. */
   look(): void {
-    if (this.#isClosing) return;
     const { limits, looks } = this.#host;
     const waited = looks - this.#waitsSince;
-    if (this.#request !== null) {
-      if (!this.#request.isComplete && waited > limits.requestLooks) this.#refuse("too slow");
+    if (this.#isClosing) {
+      // Its last bytes are not taken.
+      if (waited > limits.headersLooks) this.socket.destroy();
+    } else if (this.#request !== null) {
+      if (this.#request.isComplete) this.#lookAhead();
+      else if (waited > limits.requestLooks) this.#refuse("too slow");
     } else if (this.#beginning !== null || !this.#hasServed) {
       if (waited > limits.headersLooks) this.#refuse("too slow");
     } else if (waited > limits.keepAliveLooks) this.socket.destroy();
@@ -122,9 +99,13 @@ export class HttpConnection implements ResponseWay, ChunkListener {
 
   readonly #onData = (bytes: Buffer): void => {
     if (this.#isClosing) return;
-    if (this.#request === null) this.#onHeadBytes(bytes);
-    else if (this.#request.isComplete) this.#putAside(bytes);
-    else this.#onBodyBytes(this.#request, bytes, 0);
+    try {
+      if (this.#request === null) this.#onHeadBytes(bytes);
+      else if (this.#request.isComplete) this.#putAside(bytes);
+      else this.#onBodyBytes(this.#request, bytes, 0);
+    } catch (error) {
+      this.#onBug(error);
+    }
   };
 
   /** The client says nothing more. Whoever waits for an answer and has nothing to say any more has gone, as far as anybody can tell. */
@@ -132,12 +113,16 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     this.#clientHasEnded = true;
     if (this.#isClosing) {
       if (this.socket.writableFinished) this.socket.destroy();
-    } else if (this.#request !== null && this.#response?.isEnded !== true) this.socket.destroy();
-    else if (this.#request === null) this.#closeInOrder();
+    } else if (this.#request === null) this.#closeInOrder();
+    else if (this.#response?.isEnded !== true) this.#cut();
   };
 
   readonly #onDrain = (): void => {
-    this.#response?.onDrain();
+    try {
+      this.#response?.onDrain();
+    } catch (error) {
+      this.#onBug(error);
+    }
   };
 
   readonly #onClose = (): void => {
@@ -147,32 +132,49 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     const response = this.#response;
     this.#response = null;
     this.#host.onGone(this);
-    response?.onConnectionClosed();
+    try {
+      response?.onConnectionClosed();
+    } catch (error) {
+      this.#onBug(error);
+    }
   };
+
+  /** Whatever goes wrong with one request, the others go on. */
+  #onBug(error: unknown): void {
+    this.#cut();
+    this.#host.onBug(error);
+  }
 
   // ── a request ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #onHeadBytes(news: Buffer): void {
-    const bytes = this.#beginning === null ? news : Buffer.concat([this.#beginning, news]);
-    if (this.#beginning === null && this.#hasServed) this.#waitsSince = this.#host.looks;
-    let at = 0;
-    while (bytes[at] === CARRIAGE_RETURN && bytes[at + 1] === LINE_FEED) at += 2;
-    if (at > 2 * BLANK_LINES_MAX) return this.#refuse("broken");
-    const end = bytes.indexOf(HEAD_END, at);
-    const headerBytes = (end === -1 ? bytes.length : end) - at;
-    if (headerBytes > this.#host.limits.headerBytesMax) return this.#refuse("headers too large");
-    if (end === -1) return this.#keepBeginning(bytes, at);
+    const { looks, limits } = this.#host;
+    if (this.#beginning === null && this.#hasServed) this.#waitsSince = looks;
+    const known = this.#beginning?.length ?? 0;
+    this.#beginning?.add(news);
+    const bytes = this.#beginning?.bytes ?? news;
+    if (bytes[0] === CARRIAGE_RETURN && bytes[1] === LINE_FEED) return this.#onBlankLines(bytes);
+    // Its end may have begun in what was there before.
+    const end = bytes.indexOf(HEAD_END, Math.max(0, known - HEAD_END.length + 1));
+    if ((end === -1 ? bytes.length : end) > limits.headerBytesMax) return this.#refuse("headers too large");
+    if (end === -1) {
+      if (!mayBeHead(bytes, known)) this.#refuse("broken");
+      else this.#beginning ??= new HeldBytes(bytes);
+      return;
+    }
     this.#beginning = null;
-    const head = readRequestHead(bytes.toString("latin1", at, end + 2));
+    const head = readRequestHead(bytes.toString("latin1", 0, end + 2));
     if (head === null) return this.#refuse("broken");
     this.#begin(head, bytes, end + HEAD_END.length);
   }
 
-  #keepBeginning(bytes: Buffer, at: number): void {
-    const text = bytes.toString("latin1", at);
-    const isLineEnd = text === "" || text === "\r";
-    if (!isLineEnd && !MAY_BE_HEAD.test(text)) return this.#refuse("broken");
-    this.#beginning = bytes;
+  #onBlankLines(bytes: Buffer): void {
+    let at = 0;
+    while (bytes[at] === CARRIAGE_RETURN && bytes[at + 1] === LINE_FEED) at += 2;
+    this.#beginning = null;
+    this.#blankLines += at / 2;
+    if (this.#blankLines > BLANK_LINES_MAX) this.#refuse("broken");
+    else if (at < bytes.length) this.#onHeadBytes(bytes.subarray(at));
   }
 
   #begin(head: RequestHead, bytes: Buffer, bodyAt: number): void {
@@ -181,6 +183,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
       return this.#handOver(request, bytes.subarray(bodyAt));
     }
     const response = new HttpResponse(this);
+    this.#blankLines = 0;
     this.#request = request;
     this.#response = response;
     this.#missingBytes = head.bodyBytes ?? 0;
@@ -220,8 +223,15 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   }
 
   #putAside(bytes: Buffer): void {
-    this.#ahead = this.#ahead === null ? bytes : Buffer.concat([this.#ahead, bytes]);
-    if (this.#ahead.length > AHEAD_BYTES_MAX) this.socket.pause();
+    if (this.#ahead === null) this.#ahead = new HeldBytes(bytes);
+    else this.#ahead.add(bytes);
+    if (this.#ahead.length > AHEAD_BYTES_LIMIT) this.#cut();
+    else if (this.#ahead.length > AHEAD_BYTES_MAX) this.socket.pause();
+  }
+
+  /** A little more is read from one that is not read: it may have gone. */
+  #lookAhead(): void {
+    if (this.#ahead !== null && this.#ahead.length > AHEAD_BYTES_MAX) this.socket.resume();
   }
 
   #handOver(request: HttpRequest, rest: Buffer): void {
@@ -254,7 +264,12 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     if (this.#isClosing) return;
     if (!keepsAlive) return this.#closeInOrder();
     this.#hasServed = true;
-    if (this.#request?.isComplete === true) this.#next();
+    if (this.#request?.isComplete !== true) return;
+    try {
+      this.#next();
+    } catch (error) {
+      this.#onBug(error);
+    }
   }
 
   #next(): void {
@@ -263,23 +278,34 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     const ahead = this.#ahead;
     this.#ahead = null;
     if (this.socket.isPaused()) this.socket.resume();
-    if (ahead !== null) this.#onHeadBytes(ahead);
+    if (ahead !== null) this.#onHeadBytes(ahead.bytes);
+    if (this.#host.isEnding && this.isIdle && !this.#isClosing) this.#closeInOrder();
   }
 
   #closeInOrder(): void {
     this.#isClosing = true;
+    this.#waitsSince = this.#host.looks;
     this.socket.end();
     if (this.socket.writableFinished) this.socket.destroy();
     else this.socket.once("finish", () => this.socket.destroy());
   }
 
+  /** What has been said of an answer must not look like all of it. */
+  #cut(): void {
+    if (this.#response === null) this.socket.destroy();
+    else this.#response.cut();
+  }
+
   #refuse(reason: Refusal): void {
+    // What is wrong is the rest of a request that has its answer: the client would take another one for that of its next request.
+    if (this.#request !== null && this.#response === null) return this.#closeInOrder();
     this.#isClosing = true;
+    this.#waitsSince = this.#host.looks;
     this.#beginning = null;
     this.#ahead = null;
     const { socket } = this;
     // With the head of one answer on the wire, a second one would become part of its body.
-    if (!socket.writable || this.#response?.hasHead === true) return void socket.destroy();
+    if (!socket.writable || this.#response?.hasHead === true) return this.#cut();
     const { status, bytes } = this.#host.refusalOf(reason);
     if (this.#request !== null) this.#request.brokenStatus = status;
     this.#response?.block();
@@ -294,3 +320,17 @@ export class HttpConnection implements ResponseWay, ChunkListener {
 }
 
 function ignore(): void {}
+
+/** Whether the bytes are the beginning of a head, as far as they go; `from` on, the ones before are known to be. */
+function mayBeHead(bytes: Buffer, from: number): boolean {
+  let before = from === 0 ? 0 : (bytes[from - 1] ?? 0);
+  for (let at = from; at < bytes.length; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if ((before === CARRIAGE_RETURN) !== (byte === LINE_FEED)) return false;
+    if (at === 0 && !(byte >= FIRST_LETTER && byte <= LAST_LETTER) && byte !== CARRIAGE_RETURN) return false;
+    const isControl = byte < BLANK || byte === DELETE;
+    if (isControl && byte !== CARRIAGE_RETURN && byte !== LINE_FEED && byte !== TAB) return false;
+    before = byte;
+  }
+  return true;
+}

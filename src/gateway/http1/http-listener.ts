@@ -5,7 +5,8 @@ import type { Duplex } from "node:stream";
 import { TLS_VERSION_MIN } from "../../base/tls-identity.ts";
 import type { Clock, TimerHandle } from "../../ports/clock.ts";
 import { OpenRequests } from "../open-requests.ts";
-import { HttpConnection, type ConnectionHost, type ConnectionLimits } from "./http-connection.ts";
+import type { ConnectionHost, ConnectionLimits } from "./connection-host.ts";
+import { HttpConnection } from "./http-connection.ts";
 
 /** In bytes and ms. */
 export interface HttpLimits {
@@ -22,7 +23,7 @@ export interface HttpLimits {
 }
 
 /** Who takes the requests, and what is said to those that are none. */
-export type HttpHandlers = Pick<ConnectionHost, "refusalOf" | "onRequest" | "takesOver" | "onTakenOver">;
+export type HttpHandlers = Pick<ConnectionHost, "refusalOf" | "onRequest" | "takesOver" | "onTakenOver" | "onBug">;
 
 /** What a listener is made of. */
 export interface HttpListenerOptions {
@@ -39,6 +40,8 @@ const PROBE_AFTER_MS = 60_000;
 export class HttpListener {
   readonly server: Server | TlsServer;
   readonly #connections = new OpenRequests<HttpConnection>();
+  /** With TLS: the sockets below, which are there before the handshake. */
+  readonly #below = new Set<Socket>();
   readonly #host: HostState;
   readonly #clock: Clock;
   readonly #lookEveryMs: number;
@@ -51,9 +54,10 @@ export class HttpListener {
       ...handlers,
       limits: inLooks(limits),
       looks: 0,
+      isEnding: false,
       epochMs: () => clock.epochMs(),
       after: (delayMs, fire) => clock.after(delayMs, fire),
-      onGone: (connection) => this.#connections.remove(connection),
+      onGone: (connection) => this.#onGone(connection),
     };
     const options = {
       noDelay: true,
@@ -71,21 +75,30 @@ export class HttpListener {
       };
       this.server = createTlsServer(tls, (socket: TLSSocket) => this.#onConnection(socket));
       this.server.on("tlsClientError", (_error, socket) => socket.destroy());
+      this.server.on("connection", (socket: Socket) => this.#onBelow(socket));
     } else {
       this.server = createServer(options, (socket: Socket) => this.#onConnection(socket));
     }
   }
 
-  /** Closes the connections on which no request is being received or answered. */
+  /** Closes the connections on which no request is being received or answered, and from now on each as soon as that is so. */
   closeIdle(): void {
+    this.#host.isEnding = true;
     for (const connection of this.#connections) if (connection.isIdle) connection.destroy();
-    if (!this.server.listening) this.#rest();
+    this.#rest();
   }
 
-  /** Breaks all connections. */
+  /** Breaks all connections, and those that are still about to become one. */
   closeAll(): void {
+    this.#host.isEnding = true;
     for (const connection of this.#connections) connection.destroy();
+    for (const socket of this.#below) socket.destroy();
     this.#rest();
+  }
+
+  #onBelow(socket: Socket): void {
+    this.#below.add(socket);
+    socket.once("close", () => this.#below.delete(socket));
   }
 
   #onConnection(socket: Duplex): void {
@@ -100,14 +113,20 @@ export class HttpListener {
     if (this.#connections.size > 0) this.#timer = this.#clock.after(this.#lookEveryMs, () => this.#look());
   }
 
+  #onGone(connection: HttpConnection): void {
+    this.#connections.remove(connection);
+    this.#rest();
+  }
+
+  /** While it listens, the next connection comes soon, and would need the timer again. */
   #rest(): void {
-    if (this.#connections.size > 0) return;
+    if (this.#connections.size > 0 || this.server.listening) return;
     this.#timer?.cancel();
     this.#timer = null;
   }
 }
 
-type HostState = { looks: number } & ConnectionHost;
+type HostState = { looks: number; isEnding: boolean } & ConnectionHost;
 
 /** The first look may come right after a wait has begun, so one more is needed for a full time. */
 function inLooks(limits: HttpLimits): ConnectionLimits {

@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
+import { assert } from "../../base/assert.ts";
 import { responseHead, type AnsweredRequest, type Framing } from "./response-head.ts";
 
 /** Who answers. */
@@ -111,6 +112,7 @@ export class HttpResponse {
    */
   write(piece: Buffer, onSent?: () => void): boolean {
     if (this.#isBlocked || this.#isEnded) return true;
+    assert(this.#framing !== null, "an answer begins with its head");
     // Framed, an empty piece would be the end.
     if (piece.length === 0 || this.#framing === "no body") return this.#writeHeadAlone(onSent);
     return this.#send(piece, this.#framing === "chunked", onSent);
@@ -126,6 +128,7 @@ export class HttpResponse {
   end(body?: Buffer): void {
     if (this.#isEnded) return;
     if (body !== undefined) this.write(body);
+    assert(this.#isBlocked || this.#framing !== null, "an answer begins with its head");
     this.#isEnded = true;
     if (this.#isBlocked) return;
     const { socket } = this.#way;
@@ -133,12 +136,12 @@ export class HttpResponse {
     else this.#writeHeadAlone();
     // Its owner is still about to say what it has been.
     if (socket.writableLength === 0) process.nextTick(finish, this);
-    else socket.write(NOTHING, () => finish(this));
+    else socket.write(NOTHING, (error) => finish(this, error));
   }
 
-  /** Breaks the connection. */
+  /** Breaks the connection of a client that is not to be waited for any more; it may still read what is on its way, so this is a cut. */
   destroy(): void {
-    this.#way.socket.destroy();
+    this.cut();
   }
 
   /**
@@ -203,7 +206,8 @@ export class HttpResponse {
 
   /** For `finish` alone. */
   onTaken(): void {
-    if (this.#isClosed) return;
+    // Of a connection that is broken already, the end is told when it is closed.
+    if (this.#isClosed || this.#way.socket.destroyed) return;
     this.#isFinished = true;
     this.#close();
     this.#way.onFinished();
@@ -214,8 +218,8 @@ function isResettable(socket: Duplex): socket is Duplex & Pick<Socket, "resetAnd
   return "resetAndDestroy" in socket;
 }
 
-function finish(response: HttpResponse): void {
-  response.onTaken();
+function finish(response: HttpResponse, error?: Error | null): void {
+  if (error === undefined || error === null) response.onTaken();
 }
 
 /** One buffer is one call of the system, and cheaper than its parts up to a good size. */

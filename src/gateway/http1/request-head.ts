@@ -22,13 +22,16 @@ export interface RequestHead {
   readonly upgrade: string | null;
 }
 
-/** Without the empty line at the end: the first line, and the lines of the headers, each with its end. */
-const FIRST_LINE = /^([A-Z-]+) ([!-~\x80-\xff]+) HTTP\/1\.([01])\r\n/;
+/** Without the empty line at the end: the first line, and the lines of the headers, each with its end. No target has a fragment. */
+const FIRST_LINE = /^([A-Z-]+) (\/[!"$-~]*|\*|https?:\/\/[!"$-~]+) HTTP\/1\.([01])\r\n/;
 
 /** One token, a colon, and no control characters behind it. Its parts exclude each other, so it takes one look at each character. */
 const HEADER_LINES = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/;
 
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
+
+/** Blanks around a value are no part of it; but servers that took a tab for one have been led astray by it. */
+const TAB_BESIDE_CODING = /\r\ntransfer-encoding:[^\r]*\t/i;
 
 /** More digits than any body has; a number of them is still exact. */
 const LENGTH = /^\d{1,15}$/;
@@ -44,7 +47,8 @@ export function readRequestHead(text: string): RequestHead | null {
   if (!KNOWN_METHODS.has(method)) return null;
   const rawHeaders = readHeaderLines(text.slice(line.length));
   if (rawHeaders === null) return null;
-  return complete(method, url, minor === "1" ? "1.1" : "1.0", rawHeaders);
+  const head = complete(method, url, minor === "1" ? "1.1" : "1.0", rawHeaders);
+  return head?.bodyBytes === null && TAB_BESIDE_CODING.test(text) ? null : head;
 }
 
 /** Names in small letters and values, flat; null if one is not valid. */
@@ -116,9 +120,10 @@ function complete(
     httpVersion,
     rawHeaders,
     bodyBytes,
-    keepsAlive: httpVersion === "1.1" ? !options.includes("close") : options.includes("keep-alive"),
+    keepsAlive: !options.includes("close") && (httpVersion === "1.1" || options.includes("keep-alive")),
     expectsContinue: httpVersion === "1.1" && expect.toLowerCase() === "100-continue",
-    upgrade: upgrade !== null && options.includes("upgrade") ? upgrade.toLowerCase() : null,
+    // Before 1.1 it is to be ignored.
+    upgrade: upgrade !== null && httpVersion === "1.1" && options.includes("upgrade") ? upgrade.toLowerCase() : null,
   };
 }
 

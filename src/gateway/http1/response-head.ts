@@ -25,6 +25,8 @@ export interface ResponseHead {
 
 /** Anything else would end the line, or be another character in Latin-1, which may end it too. */
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+const NO_CONTENT = 204;
+const NOT_MODIFIED = 304;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -45,12 +47,15 @@ export function responseHead(status: number, headers: readonly string[], request
       connection = value;
       continue;
     }
-    if (name === "content-length") hasLength = true;
-    else if (name === "date") hasDate = true;
+    if (name === "content-length") {
+      // What has no body has no length either (RFC 9110, section 8.6).
+      if (status === NO_CONTENT) continue;
+      hasLength = true;
+    } else if (name === "date") hasDate = true;
     text += `${name}: ${value}\r\n`;
   }
   if (!hasDate) text += dateLine(request.nowEpochMs);
-  const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
+  const hasBody = request.method !== "HEAD" && status !== NO_CONTENT && status !== NOT_MODIFIED;
   const framing = framingOf(hasBody, hasLength, request.httpVersion);
   if (framing === "chunked") text += "transfer-encoding: chunked\r\n";
   const keepsAlive = request.keepsAlive && connection !== "close" && framing !== "to the end of the connection";

@@ -1,0 +1,57 @@
+/** A connection in memory: a test plays the client of it. */
+import { Duplex } from "node:stream";
+
+/** What a server takes for its client's socket. */
+export class MemorySocket extends Duplex {
+  /** What the server has written, and in what pieces. */
+  readonly writes: Buffer[] = [];
+  /** Whether it said that this is all. */
+  hasEnded = false;
+  /** While set, the client takes nothing: what is written waits. */
+  isStuck = false;
+  #waiting: (() => void) | null = null;
+
+  constructor() {
+    super({ allowHalfOpen: true });
+  }
+
+  /** The client sends this. */
+  say(bytes: Buffer | string): void {
+    this.push(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : Buffer.from(bytes));
+  }
+
+  /** The client sends no more. */
+  hangUp(): void {
+    this.push(null);
+  }
+
+  /** All that the server has written, in Latin-1. */
+  get heard(): string {
+    return Buffer.concat(this.writes).toString("latin1");
+  }
+
+  /** The client takes what waits, and what comes. */
+  unstick(): void {
+    this.isStuck = false;
+    const go = this.#waiting;
+    this.#waiting = null;
+    go?.();
+  }
+
+  override _read(): void {}
+
+  override _write(piece: Buffer | string, encoding: BufferEncoding, done: () => void): void {
+    this.writes.push(typeof piece === "string" ? Buffer.from(piece, encoding) : piece);
+    if (this.isStuck) this.#waiting = done;
+    else done();
+  }
+
+  override _final(done: () => void): void {
+    this.hasEnded = true;
+    done();
+  }
+
+  override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
+    done(null);
+  }
+}
