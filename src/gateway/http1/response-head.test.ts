@@ -28,9 +28,11 @@ test("A head has its headers, the date, and what becomes of the connection", () 
   );
 });
 
+function dateAt(nowEpochMs: number): string | undefined {
+  return /date: (.*)\r\n/.exec(responseHead(200, [], answered({ nowEpochMs })).text)?.[1];
+}
+
 test("The date follows the clock", () => {
-  const dateAt = (nowEpochMs: number): string | undefined =>
-    /date: (.*)\r\n/.exec(responseHead(200, [], answered({ nowEpochMs })).text)?.[1];
   for (const at of [NOW, NOW + 321, NOW + 322, NOW - 5_000, 0]) assert.equal(dateAt(at), new Date(at).toUTCString());
 });
 

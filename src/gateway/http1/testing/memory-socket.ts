@@ -9,6 +9,8 @@ export class MemorySocket extends Duplex {
   hasEnded = false;
   /** While set, the client takes nothing: what is written waits. */
   isStuck = false;
+  /** While set, the end cannot be sent. */
+  neverEnds = false;
   #waiting: (() => void) | null = null;
 
   constructor() {
@@ -48,7 +50,7 @@ export class MemorySocket extends Duplex {
 
   override _final(done: () => void): void {
     this.hasEnded = true;
-    done();
+    if (!this.neverEnds) done();
   }
 
   override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
