@@ -1,6 +1,7 @@
 /** Takes a request's body in, within a limit: in memory while it is small, on disk when it is not. */
 import { describeError, failure, type Failure } from "../base/failure.ts";
 import type { BodyAsk, BodyForm, BodyScan } from "./body-ask.ts";
+import { HeldBytes } from "./http1/held-bytes.ts";
 import type { BodyTaker, HttpRequest } from "./http1/http-request.ts";
 import { SpoolWriter, type SpooledBody, type SpoolOwner } from "./spool-file.ts";
 
@@ -25,6 +26,9 @@ export interface BodyLimits {
   readonly spoolFolder: string;
 }
 
+/** Smaller chunks are put together: what comes byte by byte would take some hundred times its size. */
+const CRUMB_BYTES = 1_024;
+
 /**
  * The end of a body comes only when its announced length, or its last chunk, has come, so `onBody` never gets less. A body that stops
  * coming is ended by the listener's `requestTimeoutMs`.
@@ -35,6 +39,8 @@ export class BodyIntake implements BodyTaker, SpoolOwner {
   readonly #form: BodyForm;
   readonly #owner: BodyOwner;
   #chunks: Buffer[] = [];
+  /** The last ones, if they are small. */
+  #crumbs: HeldBytes | null = null;
   #bytes = 0;
   #spool: { readonly writer: SpoolWriter; readonly scan: BodyScan } | null = null;
   #isOver = false;
@@ -51,6 +57,7 @@ export class BodyIntake implements BodyTaker, SpoolOwner {
   cancel(): void {
     this.#isOver = true;
     this.#chunks = [];
+    this.#crumbs = null;
     this.#spool?.writer.cancel();
   }
 
@@ -60,7 +67,7 @@ export class BodyIntake implements BodyTaker, SpoolOwner {
     if (this.#bytes > this.#limits.bodyBytesMax) return this.#refuse(bodyTooLarge(this.#limits.bodyBytesMax));
     if (this.#spool !== null) this.#toDisk(this.#spool, chunk);
     else {
-      this.#chunks.push(chunk);
+      this.#keep(chunk);
       if (this.#bytes > this.#limits.memoryBytesMax) this.#beginSpool();
     }
   }
@@ -68,13 +75,30 @@ export class BodyIntake implements BodyTaker, SpoolOwner {
   onEnd(): void {
     if (this.#isOver) return;
     if (this.#spool !== null) return this.#spool.writer.end();
+    this.#sweep();
     const [first] = this.#chunks;
     const body = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks, this.#bytes);
     this.#chunks = [];
     this.#form.read(body, (ask) => this.#handOver(body, ask));
   }
 
+  #keep(chunk: Buffer): void {
+    if (this.#chunks.length > 0 && chunk.length < CRUMB_BYTES) {
+      if (this.#crumbs === null) this.#crumbs = new HeldBytes(chunk);
+      else this.#crumbs.add(chunk);
+      return;
+    }
+    this.#sweep();
+    this.#chunks.push(chunk);
+  }
+
+  #sweep(): void {
+    if (this.#crumbs !== null) this.#chunks.push(this.#crumbs.bytes);
+    this.#crumbs = null;
+  }
+
   #beginSpool(): void {
+    this.#sweep();
     this.#spool = { writer: new SpoolWriter(this.#limits.spoolFolder, this), scan: this.#form.scan() };
     for (const chunk of this.#chunks) this.#toDisk(this.#spool, chunk);
     this.#chunks = [];
