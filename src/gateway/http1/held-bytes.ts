@@ -2,10 +2,9 @@
 
 /** Grows by doubling: what comes byte by byte is not copied again with each of them. */
 export class HeldBytes {
+  /** The first piece as it is; from the second on, one of our own, with room for more. */
   #buffer: Buffer;
   #length: number;
-  /** The first piece is kept as it is, and may be part of something larger. */
-  #isOwn = false;
 
   constructor(first: Buffer) {
     this.#buffer = first;
@@ -23,11 +22,10 @@ export class HeldBytes {
 
   add(more: Buffer): void {
     const length = this.#length + more.length;
-    if (!this.#isOwn || length > this.#buffer.length) {
+    if (length > this.#buffer.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#length));
       larger.set(this.bytes);
       this.#buffer = larger;
-      this.#isOwn = true;
     }
     this.#buffer.set(more, this.#length);
     this.#length = length;

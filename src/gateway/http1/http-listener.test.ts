@@ -22,7 +22,7 @@ interface Played {
   onRequest: (request: HttpRequest, response: HttpResponse) => void;
 }
 
-async function play(context: TestContext, speaksTls = false): Promise<Played> {
+async function play(context: TestContext, speaksTls = false, headersTimeoutMs = 3_000): Promise<Played> {
   const clock = new FakeClock();
   const bugs: unknown[] = [];
   const listener = new HttpListener({
@@ -30,7 +30,7 @@ async function play(context: TestContext, speaksTls = false): Promise<Played> {
     speaksTls,
     limits: {
       headerBytesMax: 1_000,
-      headersTimeoutMs: 3_000,
+      headersTimeoutMs,
       requestTimeoutMs: 9_000,
       timeoutCheckMs: 1_000,
       keepAliveTimeoutMs: 5_000,
@@ -97,7 +97,7 @@ test("Time runs while there are connections, and for no longer than one look aft
 
 test("A listener that is closed leaves no timer, no connection, and no socket that was about to be one", async (context) => {
   for (const speaksTls of [false, true]) {
-    const played = await play(context, speaksTls);
+    const played = await play(context, speaksTls, 600_000);
     played.onRequest = () => {};
     const [idle, busy] = speaksTls
       ? [await openTls(played), await openTls(played)]
@@ -151,7 +151,7 @@ test("What is no TLS is shown the door, and so is a client that would negotiate 
 });
 
 test("A client that stays in its handshake is closed", async (context) => {
-  const played = await play(context, true);
+  const played = await play(context, true, 50);
   const silent = await open(played);
   await until(() => silent.isClosed, "the silent one goes");
 });

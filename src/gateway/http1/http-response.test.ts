@@ -134,6 +134,19 @@ test("An answer whose connection broke before all of it was taken is not over, t
   }
 });
 
+test("An answer whose last bytes could not be sent is not over either", async () => {
+  const play = await asked();
+  const { played, socket } = play;
+  socket.isStuck = true;
+  played.response.writeHead(200, []);
+  played.response.write(Buffer.alloc(10));
+  played.response.end();
+  socket.fail();
+  await play.settle();
+  assert.equal(played.response.isFinished, false);
+  assert.equal(played.closes, 1);
+});
+
 test("What is said after the end, or after the client has gone, goes nowhere", async () => {
   const play = await asked();
   const { response } = play.played;

@@ -121,6 +121,7 @@ export class HttpResponse {
   /** Writes a piece of the body that has its chunk sizes and line ends already. Only for a body that goes out in chunks. */
   writeFrames(frames: Buffer): boolean {
     if (this.#isBlocked || this.#isEnded) return true;
+    assert(this.#framing === "chunked", "chunks go only where the head has announced them");
     return this.#send(frames, false);
   }
 

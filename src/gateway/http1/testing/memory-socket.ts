@@ -11,7 +11,7 @@ export class MemorySocket extends Duplex {
   isStuck = false;
   /** While set, the end cannot be sent. */
   neverEnds = false;
-  #waiting: (() => void) | null = null;
+  #waiting: ((error?: Error) => void) | null = null;
 
   constructor() {
     super({ allowHalfOpen: true });
@@ -40,6 +40,13 @@ export class MemorySocket extends Duplex {
     go?.();
   }
 
+  /** What waits cannot be taken any more. */
+  fail(): void {
+    const go = this.#waiting;
+    this.#waiting = null;
+    go?.(new Error("broken pipe"));
+  }
+
   override _read(): void {}
 
   override _write(piece: Buffer | string, encoding: BufferEncoding, done: () => void): void {
@@ -54,6 +61,6 @@ export class MemorySocket extends Duplex {
   }
 
   override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
-    done(null);
+    setImmediate(done, null);
   }
 }
