@@ -194,6 +194,19 @@ test("Clients that pipeline and leave take all their requests with them", async 
   assert.equal(stage.engine("alpha").received.length, 2);
 });
 
+test("A client that floods its connection while it waits, and leaves, does not keep its engine", async (context) => {
+  const stage = await createStage(context, { limits: { timeoutCheckMs: 20 } });
+  stage.engine("alpha").handler = () => {};
+  for (const pieces of [2, 100]) {
+    const client = await RawClient.open(stage);
+    client.send("POST", "/v1/completions", chat("alpha"));
+    await until(() => stage.engine("alpha").openResponses.length === 1, "the engine has it");
+    for (let left = pieces; left > 0; left -= 1) client.socket.write("x".repeat(50_000));
+    client.socket.end();
+    await until(() => stage.engine("alpha").openResponses.length === 0, "the engine is left alone");
+  }
+});
+
 test("`connection: close` is honoured, and HTTP/1.0 gets its answer without chunks", async (context) => {
   const stage = await createStage(context);
   stage.engine("alpha").handler = (response) => {

@@ -102,6 +102,9 @@ const REFUSED_LINES = [
   "GET ?a HTTP/1.1",
   "GET *a HTTP/1.1",
   "GET ftp://x/ HTTP/1.1",
+  "GET http:///a HTTP/1.1",
+  "GET http://a|b/ HTTP/1.1",
+  "GET http://a@b@c/ HTTP/1.1",
   "CONNECT x:443 HTTP/1.1",
   "GET /\0 HTTP/1.1",
 ];
@@ -111,7 +114,13 @@ for (const line of REFUSED_LINES) {
 }
 
 test("Each method that Node knows, and each form of target that a server may get, is taken", () => {
-  for (const line of ["GET / HTTP/1.1", "M-SEARCH /a HTTP/1.0", "OPTIONS * HTTP/1.1", "GET http://x/y?z HTTP/1.1"])
+  for (const line of [
+    "GET / HTTP/1.1",
+    "M-SEARCH /a HTTP/1.0",
+    "OPTIONS * HTTP/1.1",
+    "GET http://x:1/y?z HTTP/1.1",
+    "GET https://[::1]?z HTTP/1.0",
+  ])
     assert.ok(head([], line) !== null, line);
 });
 

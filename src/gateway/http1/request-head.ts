@@ -23,7 +23,7 @@ export interface RequestHead {
 }
 
 /** Without the empty line at the end: the first line, and the lines of the headers, each with its end. No target has a fragment. */
-const FIRST_LINE = /^([A-Z-]+) (\/[!"$-~]*|\*|https?:\/\/[!"$-~]+) HTTP\/1\.([01])\r\n/;
+const FIRST_LINE = /^([A-Z-]+) (\/[!"$-~]*|\*|https?:\/\/[0-9A-Za-z.\-_:[\]]+(?:[/?][!"$-~]*)?) HTTP\/1\.([01])\r\n/;
 
 /** One token, a colon, and no control characters behind it. Its parts exclude each other, so it takes one look at each character. */
 const HEADER_LINES = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/;
