@@ -15,6 +15,8 @@ export interface Config extends SecurityConfig {
   readonly host: string;
   /** Port the gateway listens on, 1–65535. */
   readonly port: number;
+  /** How many threads serve clients, 1–64; 1 = the main thread does. */
+  readonly workers: number;
   /** Port of the metrics listener; 0 = none. */
   readonly metricsPort: number;
   /** The engine's program, then its leading arguments; never empty. */

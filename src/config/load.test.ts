@@ -16,6 +16,7 @@ describe("parseConfig", () => {
     assert.deepEqual(parse(least), {
       host: "127.0.0.1",
       port: 3000,
+      workers: 1,
       metricsPort: 9090,
       metricsHost: "127.0.0.1",
       apiKeys: [],

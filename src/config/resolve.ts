@@ -16,6 +16,7 @@ export function resolveConfig(file: ConfigFile, env: Environment): Config {
   return {
     host: file.host,
     port: file.port,
+    workers: file.workers,
     metricsPort: file.metrics_port,
     ...resolveSecurity(file),
     vllmCommand: listOf(file.vllm_command),

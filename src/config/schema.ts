@@ -41,6 +41,7 @@ function isHost(value: string): boolean {
 }
 
 const hostPhrase = "a host name or an IP address, without scheme or port";
+const workersPhrase = "a whole number between 1 and 64";
 const stateDirPhrase = "the path of a folder; ~ alone or before a / is the home directory";
 const traceFilePhrase = "the path of a file; ~ before a / is the home directory";
 const gpuSizesPhrase = "a mapping of GPU ids to sizes, such as {0: 80GiB, 1: 80GiB}";
@@ -82,6 +83,12 @@ export const fileSchema = z
         .prefault("127.0.0.1")
         .describe("The address the gateway listens on: loopback unless told otherwise."),
       port: port(portPhrase, 1).prefault(3000).describe("The port the gateway listens on."),
+      workers: z
+        .int({ error: workersPhrase })
+        .min(1, { error: workersPhrase })
+        .max(64, { error: workersPhrase })
+        .prefault(1)
+        .describe("How many threads serve clients; one scheduler decides for all of them. More than 1: Linux only."),
       metrics_port: port(`a port between 1 and ${portMax}, or 0 for no metrics listener`, 0)
         .prefault(9090)
         .describe("The port of the Prometheus metrics; 0: off."),
