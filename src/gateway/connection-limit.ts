@@ -6,6 +6,7 @@ import type { Server } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Server as TlsServer } from "node:tls";
 import type { Clock } from "../ports/clock.ts";
+import type { Count } from "./commons.ts";
 
 /** How many may be told at a time that they are too many. */
 const TOLD_MAX = 64;
@@ -13,17 +14,18 @@ const TOLD_MAX = 64;
 /** How long one of those may take to send a request and read the answer, in ms. */
 const TOLD_WITHIN_MS = 5_000;
 
-/** Counts the connections of one server. */
+/** Counts the connections of one server, and perhaps of others. */
 export class ConnectionLimit {
   readonly #max: number;
   readonly #clock: Clock;
   readonly #surplus = new WeakSet<Duplex>();
-  #count = 0;
+  readonly #count: Count;
 
   /** `max` ≥ 1. */
-  constructor(server: Server | TlsServer, max: number, clock: Clock) {
+  constructor(server: Server | TlsServer, max: number, clock: Clock, count: Count) {
     this.#max = max;
     this.#clock = clock;
+    this.#count = count;
     server.maxConnections = max + TOLD_MAX;
     server.on("connection", (socket: Duplex) => this.#onOpened(socket));
     // What speaks HTTP is the socket inside, which is there only after the handshake.
@@ -36,15 +38,15 @@ export class ConnectionLimit {
   }
 
   #onOpened(socket: Duplex): void {
-    this.#count += 1;
-    socket.once("close", () => {
-      this.#count -= 1;
-    });
-    this.#judge(socket);
+    this.#count.add();
+    socket.once("close", () => this.#count.remove());
+    // The server itself knows of its own connections only.
+    if (this.#count.value > this.#max + TOLD_MAX) socket.destroy();
+    else this.#judge(socket);
   }
 
   #judge(socket: Duplex): void {
-    if (this.#count <= this.#max) return;
+    if (this.#count.value <= this.#max) return;
     this.#surplus.add(socket);
     const timer = this.#clock.after(TOLD_WITHIN_MS, () => socket.destroy());
     socket.once("close", () => timer.cancel());

@@ -3,8 +3,8 @@ import { KeyLookup } from "../base/api-key.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import type { ModelId, Priority } from "../core/model.ts";
 import type { Clock } from "../ports/clock.ts";
+import { OwnKeyCounts, type KeyCounts } from "./key-counts.ts";
 import { Models, type GatewayModel } from "./models.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** A configured key. */
 export interface ApiKey {
@@ -51,6 +51,8 @@ export interface DoorkeeperOptions {
   readonly adminKeyHash: string | null;
   readonly models: readonly GatewayModel[];
   readonly clock: Clock;
+  /** Where the requests of a key are counted; kept by the doorkeeper itself unless given. */
+  readonly countsOf?: (key: ApiKey) => KeyCounts;
 }
 
 /** Without keys, everybody comes in and may do everything. */
@@ -60,7 +62,7 @@ export class Doorkeeper {
   readonly #operators: KeyLookup<true>;
 
   constructor(options: DoorkeeperOptions) {
-    const { keys, models, clock, adminKeyHash } = options;
+    const { keys, models, clock, adminKeyHash, countsOf = (key) => new OwnKeyCounts(key, clock) } = options;
     this.#operators = new KeyLookup(adminKeyHash === null ? [] : [[adminKeyHash, true]]);
     this.#anybody = {
       name: null,
@@ -70,7 +72,9 @@ export class Doorkeeper {
       leave() {},
     };
     this.#guests =
-      keys.length === 0 ? null : new KeyLookup(keys.map((key) => [key.hash, new KeyHolder(key, models, clock)]));
+      keys.length === 0
+        ? null
+        : new KeyLookup(keys.map((key) => [key.hash, new KeyHolder(key, models, countsOf(key))]));
   }
 
   /** Null for whoever has to stay outside. */
@@ -105,19 +109,15 @@ const WEIGHT: Readonly<Record<Priority, number>> = { low: 0, normal: 1, high: 2 
 class KeyHolder implements Guest {
   readonly name: string;
   readonly models: Models;
-  readonly #inFlightMax: number;
-  readonly #bucket: TokenBucket | null;
-  readonly #clock: Clock;
+  readonly #key: ApiKey;
+  readonly #counts: KeyCounts;
   readonly #priority: Priority | null;
-  #inFlight = 0;
 
-  constructor(key: ApiKey, models: readonly GatewayModel[], clock: Clock) {
+  constructor(key: ApiKey, models: readonly GatewayModel[], counts: KeyCounts) {
     this.name = key.name;
     this.models = new Models(key.models === null ? models : models.filter(({ id }) => key.models?.includes(id)));
-    this.#inFlightMax = key.inFlightMax ?? Infinity;
-    this.#bucket =
-      key.requestsPerMinute === null ? null : new TokenBucket(key.requestsPerMinute, 60_000, clock.nowMs());
-    this.#clock = clock;
+    this.#key = key;
+    this.#counts = counts;
     this.#priority = key.priority;
   }
 
@@ -127,20 +127,18 @@ class KeyHolder implements Guest {
   }
 
   enter(): Failure | null {
-    if (this.#inFlight >= this.#inFlightMax) {
-      const message = `This API key may have ${this.#inFlightMax} requests in progress, and has them.`;
+    if (!this.#counts.begin()) {
+      const message = `This API key may have ${this.#key.inFlightMax} requests in progress, and has them.`;
       return failure("too_many_in_flight", message);
     }
-    const retryAfterMs = this.#bucket?.take(this.#clock.nowMs()) ?? 0;
-    if (retryAfterMs > 0) {
-      const message = `This API key may make ${this.#bucket?.capacity} requests a minute, and has made them.`;
-      return failure("rate_limit_exceeded", message, { retryAfterMs });
-    }
-    this.#inFlight += 1;
-    return null;
+    const retryAfterMs = this.#counts.take();
+    if (retryAfterMs === 0) return null;
+    this.#counts.end();
+    const message = `This API key may make ${this.#key.requestsPerMinute} requests a minute, and has made them.`;
+    return failure("rate_limit_exceeded", message, { retryAfterMs });
   }
 
   leave(): void {
-    this.#inFlight -= 1;
+    this.#counts.end();
   }
 }

@@ -125,17 +125,28 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
 
   // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #open(): void {
-    const { dialect, route, guest, destination } = receive(this.#house, this.#request, this.#headers);
+  #open(hasAsked = false): void {
+    const { dialect, route, guest, destination } = receive(this.#house, this.#request, this.#headers, hasAsked);
     this.#dialect = dialect;
     this.#route = route;
     this.#guest = guest;
     if (destination.kind === "for an engine") return this.#takeBody(destination);
+    if (destination.kind === "to be asked for") return this.#askAround(destination.responseId);
     if (destination.kind === "refused") {
       if (destination.closes) this.closeAfterwards();
       return this.#fail(destination.failure, destination.headers);
     }
     return this.#reply(destination.answer, { status: destination.answer.status, outcome: "served" });
+  }
+
+  #askAround(responseId: string): void {
+    const { madeResponses } = this.#house;
+    madeResponses.further?.ask(responseId, (model) => {
+      // Otherwise the client has gone meanwhile.
+      if (this.#result !== null) return;
+      if (model !== null) madeResponses.keep(responseId, model);
+      this.#guard(() => this.#open(true));
+    });
   }
 
   #takeBody(destination: ForEngine): void {

@@ -3,9 +3,9 @@
  * silence for the end. All that wait share one timer.
  */
 import type { ModelId } from "../core/model.ts";
-import type { Snapshot } from "../core/snapshot.ts";
 import type { Clock, TimerHandle } from "../ports/clock.ts";
 import type { StartProgress } from "../ports/engine-directory.ts";
+import type { EngineStates } from "./engine-states.ts";
 import type { Waiting } from "./lease-desk.ts";
 
 /** Who waits. */
@@ -22,10 +22,16 @@ export interface HeartOptions {
   readonly clock: Clock;
   /** Of silence, before the first one and between two, in ms; null: there are none. */
   readonly intervalMs: number | null;
-  readonly snapshot: () => Snapshot;
+  readonly snapshot: () => EngineStates;
+  /** Looks at the queues; `done` is called once, perhaps before this returns. */
+  readonly look: (done: (view: QueueView) => void) => void;
+}
+
+/** How far those have come who wait. */
+export interface QueueView {
   readonly progressOf: (model: ModelId) => StartProgress | null;
   /** Everybody's place in the queue of his model, from 1. */
-  readonly positions: () => ReadonlyMap<Waiting, number>;
+  readonly positions: ReadonlyMap<Waiting, number>;
 }
 
 /** Beats that are due this soon after another one are given with it, in ms: looking round costs something if many wait. */
@@ -69,38 +75,37 @@ export class Heart {
 
   #beat(): void {
     this.#timer = null;
-    const { clock, intervalMs } = this.#options;
+    const { clock, intervalMs, look } = this.#options;
     const nowMs = clock.nowMs();
-    const due = Array.from(this.#listeners).filter(([, dueMs]) => dueMs <= nowMs + TOGETHER_MS);
-    const view = this.#look(due.length > 0);
-    for (const [listener] of due) this.#listeners.set(listener, nowMs + (intervalMs ?? 0));
-    for (const [listener] of due) {
-      // Another one's beat may have been the end of this one.
-      if (this.#listeners.has(listener)) listener.onBeat(this.#comment(listener, view));
-    }
+    const due = Array.from(this.#listeners).flatMap(([listener, dueMs]) =>
+      dueMs <= nowMs + TOGETHER_MS ? [listener] : [],
+    );
+    for (const listener of due) this.#listeners.set(listener, nowMs + (intervalMs ?? 0));
+    if (due.length > 0) look((view) => this.#tell(due, view));
     let nextMs = Infinity;
     for (const dueMs of this.#listeners.values()) nextMs = Math.min(nextMs, dueMs);
     if (nextMs < Infinity) this.#arm(nextMs);
   }
 
-  #look(isNeeded: boolean): View {
-    if (!isNeeded) return { states: new Map(), positions: new Map() };
-    const { snapshot, positions } = this.#options;
-    return { states: new Map(snapshot().models.map(({ id, state }) => [id, state.kind])), positions: positions() };
-  }
-
-  #comment({ model, place }: Listener, { states, positions }: View): string {
-    const progress = this.#options.progressOf(model);
-    const facts = [`model=${model}`, `state=${JSON.stringify(states.get(model) ?? "stopped")}`];
-    if (progress !== null) facts.push(`stage=${JSON.stringify(progress.stage)}`);
-    if (progress !== null && progress.percent !== null) facts.push(`percent=${Math.floor(progress.percent)}`);
-    const position = place === null ? undefined : positions.get(place);
-    if (position !== undefined) facts.push(`position=${position}`);
-    return `: llmux ${facts.join(" ").replaceAll(/[\r\n]/g, " ")}\n\n`;
+  #tell(due: readonly Listener[], view: QueueView): void {
+    const states = new Map(this.#options.snapshot().models.map(({ id, state }) => [id, state.kind]));
+    for (const listener of due) {
+      // It may have left meanwhile, or another one's beat may have been the end of this one.
+      if (this.#listeners.has(listener)) listener.onBeat(comment(listener, view, states));
+    }
   }
 }
 
-interface View {
-  readonly states: ReadonlyMap<ModelId, string>;
-  readonly positions: ReadonlyMap<Waiting, number>;
+function comment(
+  { model, place }: Listener,
+  { progressOf, positions }: QueueView,
+  states: ReadonlyMap<ModelId, string>,
+): string {
+  const progress = progressOf(model);
+  const facts = [`model=${model}`, `state=${JSON.stringify(states.get(model) ?? "stopped")}`];
+  if (progress !== null) facts.push(`stage=${JSON.stringify(progress.stage)}`);
+  if (progress !== null && progress.percent !== null) facts.push(`percent=${Math.floor(progress.percent)}`);
+  const position = place === null ? undefined : positions.get(place);
+  if (position !== undefined) facts.push(`position=${position}`);
+  return `: llmux ${facts.join(" ").replaceAll(/[\r\n]/g, " ")}\n\n`;
 }

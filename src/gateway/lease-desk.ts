@@ -9,7 +9,7 @@ import type { Lease, LeaseId, LeaseOutcome, WaiterId } from "../core/lease.ts";
 import type { ModelId, Priority } from "../core/model.ts";
 import type { Scheduler } from "../core/scheduler.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { EngineConnection, EngineDirectory, StartProgress } from "../ports/engine-directory.ts";
+import type { EngineConnection, EngineInfo, StartProgress } from "../ports/engine-directory.ts";
 
 /** Who asks for leases. None of these is called while `request` runs. */
 export interface Applicant {
@@ -30,19 +30,26 @@ export interface RequestScheduler extends Pick<Scheduler, "onAbandoned" | "onRel
   onRequest(waiter: WaiterId, model: ModelId, nowMs: number, priority?: Priority): void;
 }
 
+/** What the desk wants to know of engines. */
+export interface EnginesInSight {
+  /** Null while there is none. */
+  connection(model: ModelId): EngineConnection | null;
+  info(model: ModelId): Pick<EngineInfo, "progress">;
+}
+
 /** What the desk works with. */
 export interface LeaseDeskOptions {
   readonly clock: Clock;
   /** Asked for at each use, since the scheduler is made after its effects, and those need the desk. */
   readonly scheduler: () => RequestScheduler;
-  readonly directory: EngineDirectory;
+  readonly directory: EnginesInSight;
 }
 
 /** One instance per gateway. `onGrant`, `onRefuse` and `onRevoke` are the scheduler's effects of the same names. */
 export class LeaseDesk {
   readonly #clock: Clock;
   readonly #scheduler: () => RequestScheduler;
-  readonly #directory: EngineDirectory;
+  readonly #directory: EnginesInSight;
   readonly #waiting = new Map<WaiterId, Waiting>();
   readonly #grants = new Map<LeaseId, Grant>();
   /** The last start or wake of each model that came to a good end. */
@@ -78,6 +85,16 @@ export class LeaseDesk {
       positions.set(waiting, position);
     }
     return positions;
+  }
+
+  /** Null when nobody waits under this number (any more). */
+  waitingAs(waiter: WaiterId): Waiting | null {
+    return this.#waiting.get(waiter) ?? null;
+  }
+
+  /** Whether the lease is out. */
+  hasOut(lease: LeaseId): boolean {
+    return this.#grants.has(lease);
   }
 
   /** How far the start of a model's engine has come; null unless it is starting. */

@@ -1,7 +1,7 @@
 /** The answers that need no engine: the models there are, health, and what this is. Nothing here wakes a model. */
 import { unreachable } from "../base/assert.ts";
 import { failure, type Failure } from "../base/failure.ts";
-import type { Snapshot } from "../core/snapshot.ts";
+import type { EngineStates } from "./engine-states.ts";
 import type { GatewayModel, Models } from "./models.ts";
 import type { OwnAnswer } from "./reply.ts";
 import type { Answerer } from "./routes.ts";
@@ -9,7 +9,7 @@ import { ONE_MODEL_PATH } from "./routes.ts";
 
 /** What the answers are made of. */
 export interface ListingSource {
-  readonly snapshot: () => Snapshot;
+  readonly snapshot: () => EngineStates;
   /** When this process began, in s since 1970: OpenAI's `created`, which must not change from one listing to the next. */
   readonly createdAtEpochS: number;
 }

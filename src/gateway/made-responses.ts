@@ -4,16 +4,37 @@ import type { ModelId } from "../core/model.ts";
 /** More are not remembered; an engine itself forgets its own sooner. Each takes about 200 bytes. */
 const REMEMBERED_MAX = 10_000;
 
+/** Who hears of those that other gateways pass on to their clients. */
+export interface FurtherMemory {
+  /** One has been made, and its client is about to hear of it. */
+  tell(id: string, model: ModelId): void;
+  /** Asks for one. `found` is called once, later; null: nobody knows it. */
+  ask(id: string, found: (model: ModelId | null) => void): void;
+}
+
 /** The last ones that were made. */
 export class MadeResponses {
+  /** Null where there is no other gateway. */
+  readonly further: FurtherMemory | null;
   readonly #models = new Map<string, ModelId>();
 
-  /** Null for one that was never made, or long ago, or before llmux was started. */
+  constructor(further: FurtherMemory | null = null) {
+    this.further = further;
+  }
+
+  /** Null for one that was never made, or long ago, or before llmux was started; or that another gateway knows of. */
   find(id: string): ModelId | null {
     return this.#models.get(id) ?? null;
   }
 
+  /** An engine has just made it. */
   remember(id: string, model: ModelId): void {
+    this.keep(id, model);
+    this.further?.tell(id, model);
+  }
+
+  /** It is known from elsewhere. */
+  keep(id: string, model: ModelId): void {
     this.#models.delete(id);
     this.#models.set(id, model);
     if (this.#models.size <= REMEMBERED_MAX) return;

@@ -27,8 +27,18 @@ export interface ForEngine {
   readonly priority: Priority | undefined;
 }
 
+/** It is about a response that another gateway may know: to be received again when that one has been asked. */
+export interface ToBeAsked {
+  readonly kind: "to be asked for";
+  readonly responseId: string;
+}
+
 /** Where it goes. */
-export type Destination = ForEngine | { readonly kind: "answered here"; readonly answer: OwnAnswer } | Refused;
+export type Destination =
+  | ForEngine
+  | ToBeAsked
+  | { readonly kind: "answered here"; readonly answer: OwnAnswer }
+  | Refused;
 
 /** It goes nowhere. */
 export interface Refused {
@@ -53,8 +63,13 @@ export interface Reception {
 /** A path that does not exist is repeated up to here. */
 const PATH_SHOWN_MAX = 200;
 
-/** Receives a request; nothing is counted yet, and nothing of its body read. */
-export function receive(house: ExchangeHouse, request: HttpRequest, headers: RequestHeaders): Reception {
+/** Receives a request; nothing is counted yet, and nothing of its body read. `hasAsked`: all gateways have been asked for what it is about. */
+export function receive(
+  house: ExchangeHouse,
+  request: HttpRequest,
+  headers: RequestHeaders,
+  hasAsked = false,
+): Reception {
   const { method, url, httpVersion } = request.head;
   const target = splitTarget(url);
   const { path } = target;
@@ -77,7 +92,7 @@ export function receive(house: ExchangeHouse, request: HttpRequest, headers: Req
     const message = `There is no ${method} ${path.slice(0, PATH_SHOWN_MAX)} here.`;
     return { dialect, route: null, guest, destination: refused(failure("route_not_found", message)) };
   }
-  const destination = destinationOf(house, { route, method, ...target, headers, guest });
+  const destination = destinationOf(house, { route, method, ...target, headers, guest, hasAsked });
   return { dialect: route.dialect, route, guest, destination };
 }
 
@@ -88,6 +103,7 @@ interface Asked {
   readonly query: string;
   readonly headers: RequestHeaders;
   readonly guest: Guest | null;
+  readonly hasAsked: boolean;
 }
 
 function destinationOf(house: ExchangeHouse, asked: Asked): Destination {
@@ -116,7 +132,7 @@ function whatIsWrongWithBody(bodyBytesMax: number, headers: RequestHeaders): Fai
 }
 
 function forEngine(house: ExchangeHouse, asked: Asked, priority: Priority | undefined): Destination {
-  const { route, path, query, headers, guest } = asked;
+  const { route, path, query, headers, guest, hasAsked } = asked;
   if (route.names === "path") {
     const target = readUpstreamTarget(path, house.models);
     if ("code" in target) return refused(target);
@@ -126,6 +142,9 @@ function forEngine(house: ExchangeHouse, asked: Asked, priority: Priority | unde
   if (route.names === "response id") {
     const id = responseIdOf(path);
     const model = house.madeResponses.find(id);
+    if (model === null && house.madeResponses.further !== null && !hasAsked) {
+      return { kind: "to be asked for", responseId: id };
+    }
     if (model === null || (guest?.models ?? house.models).find(model) === null) return refused(unknownResponse(id));
     return { kind: "for an engine", path: path + query, form: OPAQUE_FORM, model, priority };
   }

@@ -3,14 +3,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { describeError } from "../base/failure.ts";
 import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
-import type { Snapshot } from "../core/snapshot.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 
 import { refusalOf } from "./client-error.ts";
+import { OwnCount, type Commons } from "./commons.ts";
 import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
 import { ConnectionLimit } from "./connection-limit.ts";
 import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
+import type { EngineStates } from "./engine-states.ts";
 import { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import { Heart } from "./heart.ts";
@@ -34,7 +35,7 @@ export interface GatewayOptions {
   readonly adminKeyHash?: string | null;
   readonly desk: LeaseDesk;
   readonly clock: Clock;
-  readonly snapshot: () => Snapshot;
+  readonly snapshot: () => EngineStates;
   /** A larger request body is refused with 413. */
   readonly bodyBytesMax: number;
   /** Where large request bodies are written to; the system's folder for temporary files unless given. */
@@ -49,6 +50,8 @@ export interface GatewayOptions {
   readonly limits?: Partial<GatewayLimits>;
   /** With it, only TLS is spoken. Called when the gateway begins to listen; what it throws, `listen` rejects with. */
   readonly tls?: () => TlsIdentity;
+  /** With it, this is one of several gateways, which listen on the same address together. */
+  readonly commons?: Commons;
 }
 
 /** How many clients there may be, how long they may take, in ms, and what is kept of them in memory. */
@@ -132,26 +135,29 @@ class HttpGateway implements Gateway {
   readonly #sessions = new Set<RealtimeSession>();
   readonly #surge: Surge;
   #onIdle: (() => void)[] = [];
+  readonly #isOneOfMany: boolean;
   #isStopping = false;
 
   constructor(options: GatewayOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
-    const { clock, models, apiKeys = [], adminKeyHash = null } = options;
+    const { clock, models, apiKeys = [], adminKeyHash = null, desk, commons } = options;
+    const countsOf = commons === undefined ? {} : { countsOf: commons.keyCountsOf };
     this.#house = {
-      doorkeeper: new Doorkeeper({ keys: apiKeys, adminKeyHash, models, clock }),
+      doorkeeper: new Doorkeeper({ keys: apiKeys, adminKeyHash, models, clock, ...countsOf }),
       models: new Models(models),
-      desk: options.desk,
+      desk,
       clock,
       snapshot: options.snapshot,
       heart: new Heart({
         clock,
         intervalMs: limits.heartbeatMs,
         snapshot: options.snapshot,
-        progressOf: (model) => options.desk.progressOf(model),
-        positions: () => options.desk.positions(),
+        look:
+          commons?.lookAtQueues ??
+          ((done) => done({ progressOf: (model) => desk.progressOf(model), positions: desk.positions() })),
       }),
       heartbeatMs: limits.heartbeatMs,
-      madeResponses: new MadeResponses(),
+      madeResponses: commons?.madeResponses ?? new MadeResponses(),
       bodyLimits: {
         bodyBytesMax: options.bodyBytesMax,
         memoryBytesMax: limits.memoryBytesMax,
@@ -159,7 +165,7 @@ class HttpGateway implements Gateway {
       },
       crashNoticeMs: limits.crashNoticeMs,
       stallTimeoutMs: limits.stallTimeoutMs,
-      createdAtEpochS: Math.floor(clock.epochMs() / 1_000),
+      createdAtEpochS: Math.floor((commons?.startedAtEpochMs ?? clock.epochMs()) / 1_000),
       onBug: options.onBug,
       onEnded: (exchange, record) => this.#onEnded(exchange, () => options.onAccess(record)),
       isSurplus: (request) => this.#connections.isSurplus(request.socket),
@@ -178,17 +184,19 @@ class HttpGateway implements Gateway {
       },
     });
     this.#identity = options.tls ?? null;
-    this.#connections = new ConnectionLimit(this.#listener.server, limits.connectionsMax, clock);
+    const connections = commons?.connections ?? new OwnCount();
+    this.#connections = new ConnectionLimit(this.#listener.server, limits.connectionsMax, clock, connections);
+    this.#isOneOfMany = commons !== undefined;
   }
 
   async listen(host: string, port: number): Promise<AddressInfo> {
     if (this.#identity !== null) this.renewTls(this.#identity());
     return new Promise((resolve, reject) => {
       const onError = (error: Error): void => {
-        reject(new Error(`cannot listen on ${host}:${port}: ${explain(error)}`));
+        reject(cannotListen(host, port, error));
       };
       this.#listener.server.once("error", onError);
-      this.#listener.server.listen(port, host, () => {
+      this.#listener.server.listen({ port, host, reusePort: this.#isOneOfMany }, () => {
         this.#listener.server.off("error", onError);
         // From here on it is about single connections: too many open files, for one. The listener itself goes on.
         this.#listener.server.on("error", this.#house.onBug);
@@ -266,8 +274,13 @@ class HttpGateway implements Gateway {
   }
 }
 
-function explain(error: Error): string {
-  const code = "code" in error ? error.code : "";
+/** What to tell who has chosen the address. */
+export function cannotListen(host: string, port: number, error: unknown): Error {
+  return new Error(`cannot listen on ${host}:${port}: ${explain(error)}`);
+}
+
+function explain(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : "";
   if (code === "EADDRINUSE") return "something else listens there already (EADDRINUSE); choose another port";
   if (code === "EACCES") return "this user may not listen there (EACCES); ports below 1024 need a privilege";
   if (code === "EADDRNOTAVAIL") return "this machine has no such address (EADDRNOTAVAIL)";
