@@ -4,7 +4,13 @@ import { build } from "esbuild";
 
 rmSync("dist", { recursive: true, force: true });
 await build({
-  entryPoints: { llmux: "src/main.ts", "mock-vllm": "src/mock-vllm/main.ts", index: "src/index.ts" },
+  entryPoints: {
+    llmux: "src/main.ts",
+    "mock-vllm": "src/mock-vllm/main.ts",
+    index: "src/index.ts",
+    // The thread of a gateway's worker.
+    "gateway-worker": "src/workers/worker-main.ts",
+  },
   outdir: "dist",
   bundle: true,
   splitting: true,

@@ -22,8 +22,7 @@ import type { JournalEntry } from "./core/journal.ts";
 import type { Verdict } from "./core/policy.ts";
 import { Scheduler } from "./core/scheduler.ts";
 import type { Snapshot } from "./core/snapshot.ts";
-import { LeaseDesk } from "./gateway/lease-desk.ts";
-import { createGateway, type GatewayLimits } from "./gateway/server.ts";
+import type { GatewayLimits } from "./gateway/server.ts";
 import { configuredMachine, type Machine } from "./machine.ts";
 import { Orchestrator, type EngineEvents, type OrchestratorOptions } from "./orchestrator/orchestrator.ts";
 import type { HttpClient } from "./ports/http-client.ts";
@@ -32,6 +31,8 @@ import type { InstanceLock } from "./platform/instance-lock.ts";
 import type { Platform } from "./platform/platform.ts";
 import { TlsKeeper } from "./platform/tls-keeper.ts";
 import { modelSpecs, schedulerOptions } from "./scheduling.ts";
+import { EngineLives } from "./workers/engine-lives.ts";
+import { createFront } from "./workers/front.ts";
 
 /** A gateway with its engines. */
 export interface App {
@@ -81,22 +82,29 @@ export function createApp(config: Config, options: AppOptions): App {
 
   const machine = options.machine ?? configuredMachine(config);
   const costFile = new SwitchCostFile({ file: switchCostFile(config.stateDir), clock, log });
+  const lives = new EngineLives();
+  const { createEnginePool: createPool } = platform;
   const orchestrator = new Orchestrator(
-    orchestratorOptions(config, platform, log, http, machine),
+    {
+      ...orchestratorOptions(config, platform, log, http, machine),
+      // Workers have connections of their own, to the same engines.
+      ...(config.workers === 1
+        ? {}
+        : { createPool: (origin, headers = []) => lives.follow(createPool(origin, headers), origin, headers) }),
+    },
     engineEvents(() => scheduler, clock),
   );
-  const desk = new LeaseDesk({ clock, scheduler: () => scheduler, directory: orchestrator });
   const alarm = createAlarm(clock, (nowMs) => scheduler.onAlarm(nowMs));
   const history = new SwitchHistory();
   const stories = new ModelStories(history);
   const effects: Effects = {
     ...orchestrator.effects,
-    grant: (lease) => desk.onGrant(lease),
-    refuse: (waiter, reason) => desk.onRefuse(waiter, reason),
-    revoke: (lease, reason) => desk.onRevoke(lease, reason),
+    grant: (lease) => front.grant(lease),
+    refuse: (waiter, reason) => front.refuse(waiter, reason),
+    revoke: (lease, reason) => front.revoke(lease, reason),
     alarmAt: alarm.set,
     record(entry) {
-      desk.onJournal(entry);
+      front.record(entry);
       metrics.record(entry);
       history.record(entry);
       stories.record(entry);
@@ -143,32 +151,41 @@ export function createApp(config: Config, options: AppOptions): App {
           log,
           oldestInProgress: () => gateway.oldestArrivalEpochMs(),
         });
-  const gateway = createGateway({
-    models: config.models.map(({ name, aliases, upstreamModel }) => ({
-      id: name,
-      aliases,
-      upstreamName: upstreamModel,
-    })),
-    desk,
-    clock,
+  const front = createFront({
+    workers: config.workers,
+    gateway: {
+      models: config.models.map(({ name, aliases, upstreamModel }) => ({
+        id: name,
+        aliases,
+        upstreamName: upstreamModel,
+      })),
+      clock,
+      apiKeys: config.apiKeys,
+      adminKeyHash: config.adminKeyHash,
+      spoolFolder: config.stateDir,
+      bodyBytesMax: config.maxBodyBytes,
+      limits: { ...gatewayLimits(config.limits), heartbeatMs: config.heartbeatMs },
+      ...(tls === null ? {} : { tls: () => tls.identity() }),
+      onAccess(entry) {
+        metrics.recordAccess(entry);
+        logAccess(log, entry);
+        recorder?.record(entry);
+      },
+      onSurgeOver() {
+        for (const afterMs of SURGE_TIDY_MS) clock.after(afterMs, () => platform.collectGarbage?.());
+      },
+      onBug: (error) =>
+        log.error("bug", { message: describeError(error), stack: error instanceof Error ? error.stack : "" }),
+    },
     snapshot,
-    apiKeys: config.apiKeys,
-    adminKeyHash: config.adminKeyHash,
-    spoolFolder: config.stateDir,
-    bodyBytesMax: config.maxBodyBytes,
-    limits: { ...gatewayLimits(config.limits), heartbeatMs: config.heartbeatMs },
-    ...(tls === null ? {} : { tls: () => tls.identity() }),
-    onAccess(entry) {
-      metrics.recordAccess(entry);
-      logAccess(log, entry);
-      recorder?.record(entry);
-    },
-    onSurgeOver() {
-      for (const afterMs of SURGE_TIDY_MS) clock.after(afterMs, () => platform.collectGarbage?.());
-    },
-    onBug: (error) =>
-      log.error("bug", { message: describeError(error), stack: error instanceof Error ? error.stack : "" }),
+    scheduler: () => scheduler,
+    directory: orchestrator,
+    lives,
+    log,
+    claimPort: platform.claimPort,
+    tidyAfterMs: SURGE_TIDY_MS,
   });
+  const { gateway } = front;
   const operators: OperatorDesk = {
     status,
     explain,

@@ -21,6 +21,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   platform: 4,
   "scheduling.ts": 4,
   "machine.ts": 5,
+  workers: 5,
   "app.ts": 6,
   simulation: 7,
   validation: 7,

@@ -78,7 +78,7 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
     `metrics_port: -1\n${a}`,
     "f:1:15: metrics_port: expected a port between 1 and 65535, or 0 for no metrics listener, found -1",
   ],
-  ["a metrics port below 0", `workers: 0\n${a}`, "f:1:10: workers: expected a whole number between 1 and 64, found 0"],
+  ["no workers", `workers: 0\n${a}`, "f:1:10: workers: expected a whole number between 1 and 64, found 0"],
   [
     "two models on one port",
     "models:\n  a: {model_path: x, port: 8001}\n  b: {model_path: y, port: 8001}",
