@@ -29,7 +29,7 @@ export function chat(model: string, more: object = {}): string {
 }
 
 /** Asks and reads the whole answer. Rejects only when there is no answer at all. */
-export async function ask(stage: Stage, question: Question = {}): Promise<Reply> {
+export async function ask(stage: Pick<Stage, "port">, question: Question = {}): Promise<Reply> {
   const answer = await open(stage, question);
   const chunks: Buffer[] = [];
   answer.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -42,7 +42,7 @@ export async function ask(stage: Stage, question: Question = {}): Promise<Reply>
 }
 
 /** Asks and hands over the answer when its head has come. */
-export function open(stage: Stage, question: Question = {}): Promise<IncomingMessage> {
+export function open(stage: Pick<Stage, "port">, question: Question = {}): Promise<IncomingMessage> {
   const { method = "POST", path = "/v1/chat/completions", headers = {}, body = chat("alpha"), agent } = question;
   return new Promise((resolve, reject) => {
     const options = { host: "127.0.0.1", port: stage.port, method, path, headers };

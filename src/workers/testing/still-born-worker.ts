@@ -1,0 +1,2 @@
+/** A worker that does not come to life. */
+throw new Error("still-born");
