@@ -1,6 +1,6 @@
 /** Which connections belong to which life of an engine, so that workers can make connections of their own to it. */
 import type { ModelId } from "../core/model.ts";
-import type { EngineDirectory } from "../ports/engine-directory.ts";
+import type { EngineDirectory, EngineHealth } from "../ports/engine-directory.ts";
 import type { LifeId, ToWorker } from "./messages.ts";
 
 /** Connections to one engine; they end with it. */
@@ -40,6 +40,13 @@ export class EngineLives {
       return destroy(...given);
     };
     return connections;
+  }
+
+  /** Asks an engine how it is; one whose life is over is not well. Never rejects. */
+  async healthIn(life: LifeId, model: ModelId, directory: EngineDirectory): Promise<EngineHealth> {
+    const connection = directory.connection(model);
+    if (connection === null || this.#lives.get(connection.dispatcher)?.id !== life) return "unwell";
+    return connection.health();
   }
 
   /** Tells of the life that a model's engine has now, unless that was told already or it has none. */

@@ -270,6 +270,8 @@ export class GatewayWorkers implements Gateway, SeatOwner {
           question: message.question,
           model: this.#madeResponses.find(message.id),
         });
+      case "how is":
+        return void this.#tellHealth(seat, message);
       case "look at queues":
         return this.#tellQueues(seat, message.question);
       case "surge over":
@@ -283,11 +285,15 @@ export class GatewayWorkers implements Gateway, SeatOwner {
     }
   }
 
+  async #tellHealth(seat: Seat, { question, life, model }: Extract<FromWorker, { kind: "how is" }>): Promise<void> {
+    const { lives, directory } = this.#options;
+    seat.say({ kind: "health", question, health: await lives.healthIn(life, model, directory) });
+  }
+
   #tellQueues(seat: Seat, question: number): void {
-    const { directory } = this.#options;
+    const { directory, setup } = this.#options;
     const places = this.hub.positionsOf(seat);
-    const models = new Set(places.map(({ model }) => model));
-    const progress = Array.from(models, (model) => [model, directory.info(model).progress] as const);
+    const progress = setup.models.map(({ id }) => [id, directory.info(id).progress] as const);
     seat.say({
       kind: "queues",
       question,

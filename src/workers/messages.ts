@@ -10,7 +10,7 @@ import type { Lease, LeaseId, LeaseOutcome, WaiterId } from "../core/lease.ts";
 import type { ModelId, Priority } from "../core/model.ts";
 import type { EngineStates } from "../gateway/engine-states.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
-import type { StartProgress } from "../ports/engine-directory.ts";
+import type { EngineHealth, StartProgress } from "../ports/engine-directory.ts";
 
 /** Names one life of an engine; unique for the life of the process. */
 export type LifeId = number;
@@ -32,6 +32,7 @@ export type FromWorker =
   | { readonly kind: "bug"; readonly message: string; readonly stack: string }
   | { readonly kind: "response made"; readonly id: string; readonly model: ModelId }
   | { readonly kind: "who made"; readonly question: QuestionId; readonly id: string }
+  | { readonly kind: "how is"; readonly question: QuestionId; readonly life: LifeId; readonly model: ModelId }
   | { readonly kind: "look at queues"; readonly question: QuestionId }
   | { readonly kind: "surge over" }
   /** The answer to `WorkerOrder`s that have one. */
@@ -69,6 +70,7 @@ export type ToWorker =
   | { readonly kind: "states"; readonly states: EngineStates }
   | { readonly kind: "journal"; readonly entry: JournalEntry }
   | { readonly kind: "made by"; readonly question: QuestionId; readonly model: ModelId | null }
+  | { readonly kind: "health"; readonly question: QuestionId; readonly health: EngineHealth }
   | {
       readonly kind: "queues";
       readonly question: QuestionId;

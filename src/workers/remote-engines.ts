@@ -1,7 +1,7 @@
 /** The engines as a worker sees them: connections of its own to each life of which the main thread tells. */
 import type { ModelId } from "../core/model.ts";
 import type { EnginesInSight } from "../gateway/lease-desk.ts";
-import type { EngineConnection } from "../ports/engine-directory.ts";
+import type { EngineConnection, EngineHealth } from "../ports/engine-directory.ts";
 import type { LifeId, ToWorker } from "./messages.ts";
 
 /** Makes connections to an engine, with these headers (names and values, flat) on each request. */
@@ -10,13 +10,18 @@ export type CreateConnections = (
   headers: readonly string[],
 ) => EngineConnection["dispatcher"] & { destroy(): Promise<void> };
 
+/** Asks the main thread how the engine of a model is in this life of it. */
+export type AskHealth = (life: LifeId, model: ModelId) => Promise<EngineHealth>;
+
 /** One per worker. */
 export class RemoteEngines implements EnginesInSight {
   readonly #create: CreateConnections;
+  readonly #askHealth: AskHealth;
   readonly #lives = new Map<ModelId, { readonly id: LifeId; readonly connection: EngineConnection; end(): void }>();
 
-  constructor(create: CreateConnections) {
+  constructor(create: CreateConnections, askHealth: AskHealth) {
     this.#create = create;
+    this.#askHealth = askHealth;
   }
 
   connection(model: ModelId): EngineConnection | null {
@@ -34,9 +39,11 @@ export class RemoteEngines implements EnginesInSight {
     const known = this.#lives.get(model);
     if (message.kind === "life begun") {
       known?.end();
-      const dispatcher = this.#create(message.origin, message.headers);
+      const { origin, headers } = message;
+      const dispatcher = this.#create(origin, headers);
+      const health = (): Promise<EngineHealth> => this.#askHealth(id, model);
       const end = (): void => void dispatcher.destroy().catch(() => {});
-      this.#lives.set(model, { id, connection: { origin: message.origin, dispatcher }, end });
+      this.#lives.set(model, { id, connection: { origin, dispatcher, health }, end });
     } else if (known?.id === id) {
       this.#lives.delete(model);
       known.end();

@@ -11,6 +11,7 @@ import { LeaseDesk, type Waiting } from "../gateway/lease-desk.ts";
 import { MadeResponses } from "../gateway/made-responses.ts";
 import { createGateway, type Gateway } from "../gateway/server.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { EngineHealth } from "../ports/engine-directory.ts";
 import type { FromWorker, OrderResult, QuestionId, ToWorker, WorkerOrder } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { RemoteEngines, type CreateConnections } from "./remote-engines.ts";
@@ -46,6 +47,7 @@ class GatewayWorker {
   /** Whoever waits for an answer, by the number of the question. */
   readonly #looking = new Map<QuestionId, (view: QueueView) => void>();
   readonly #finding = new Map<QuestionId, (model: ModelId | null) => void>();
+  readonly #examining = new Map<QuestionId, (health: EngineHealth) => void>();
   #lastQuestion: QuestionId = 0;
   #states: EngineStates;
   #tls: TlsIdentity | null;
@@ -58,7 +60,13 @@ class GatewayWorker {
     this.#tls = setup.tls;
     this.#outbox = new Outbox<FromWorker>(port);
     this.#scheduler = new RemoteScheduler(this.#say, () => this.#desk);
-    this.#engines = new RemoteEngines(platform.createConnections);
+    this.#engines = new RemoteEngines(platform.createConnections, (life, model) => {
+      const question = this.#newQuestion();
+      this.#say({ kind: "how is", question, life, model });
+      return new Promise((resolve) => {
+        this.#examining.set(question, resolve);
+      });
+    });
     this.#desk = new LeaseDesk({
       clock: this.#clock,
       scheduler: () => this.#scheduler,
@@ -156,6 +164,10 @@ class GatewayWorker {
       case "made by":
         this.#finding.get(message.question)?.(message.model);
         this.#finding.delete(message.question);
+        return undefined;
+      case "health":
+        this.#examining.get(message.question)?.(message.health);
+        this.#examining.delete(message.question);
         return undefined;
       case "renew tls":
         this.#tls = message.identity;

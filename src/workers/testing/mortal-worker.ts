@@ -1,10 +1,10 @@
 /** A worker that dies when a test tells it to, and of what. */
 import { parentPort } from "node:worker_threads";
-import "../worker-main.ts";
 
 /** The ways to die. */
 export type Death = "by an exception" | "for want of memory" | "by a rejection";
 
+await import("../worker-main.ts");
 parentPort?.unref();
 parentPort?.on("message", (death: Death) => {
   if (death === "by an exception") throw new Error("told to die");

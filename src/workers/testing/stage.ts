@@ -21,6 +21,8 @@ import type { Thread } from "../thread.ts";
 import type { WorkerData, WorkerSetup } from "../worker-setup.ts";
 import type { Death } from "./mortal-worker.ts";
 
+const now = (): number => realClock.nowMs();
+
 /** How a stage differs from the usual one. */
 export interface WorkersStageOptions {
   readonly workers?: number;
@@ -145,7 +147,7 @@ export class WorkersStage {
     if (connection === null || this.#followed.has(connection.dispatcher)) return connection;
     this.#followed.add(connection.dispatcher);
     const { dispatcher, origin } = connection;
-    this.#lives.follow(dispatcher as EngineConnection["dispatcher"] & { destroy(): Promise<void> }, origin, []);
+    this.#lives.follow(dispatcher, origin, []);
     return connection;
   }
 
@@ -166,7 +168,6 @@ export class WorkersStage {
   }
 
   #effects(): Effects {
-    const now = (): number => realClock.nowMs();
     const bringUp = async (model: string): Promise<void> => {
       if (this.engine(model).connection === null) await this.engine(model).start();
       this.scheduler.onAwake(model, now());
