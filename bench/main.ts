@@ -10,6 +10,7 @@ import { endurance } from "./endurance.ts";
 import { readCommand, type BenchOptions } from "./options.ts";
 import { policies } from "./policies.ts";
 import { proxy } from "./proxy/proxy.ts";
+import { workers } from "./proxy/workers.ts";
 import { rate } from "./rate.ts";
 import { replay } from "./replay.ts";
 import { formatReport, holds, type Report } from "./report.ts";
@@ -45,6 +46,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   replay: { run: replay, needs: ["trace"] },
   "vllm-serve": { run: vllmServe },
   proxy: { run: proxy },
+  workers: { run: workers },
 };
 
 async function main(args: readonly string[]): Promise<number> {

@@ -95,8 +95,12 @@ async function startUpstream(ground: BenchGround): Promise<Contender> {
   return ready("direct", port, started, [started.pid]);
 }
 
-/** This llmux with everything switched on that costs something for each request. */
-export async function startThisLlmux(ground: BenchGround, extra: readonly string[] = []): Promise<Contender> {
+/** This llmux with everything switched on that costs something for each request. `more`: further keys of its configuration. */
+export async function startThisLlmux(
+  ground: BenchGround,
+  extra: readonly string[] = [],
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<Contender> {
   const [port = 0, metricsPort = 0, awakePort = 0, silentPort = 0] = await freePorts(4);
   const [program, ...args] = llmuxCommand(
     ground.write(
@@ -120,6 +124,7 @@ export async function startThisLlmux(ground: BenchGround, extra: readonly string
           [AWAKE_MODEL]: { model_path: AWAKE_MODEL, port: awakePort },
           [SILENT_MODEL]: { model_path: SILENT_MODEL, port: silentPort },
         },
+        ...more,
       }),
     ),
   );

@@ -14,6 +14,12 @@ function threadTimesUs(pid: number): readonly number[] {
   });
 }
 
+/** What the first thread of a process has run, in µs. */
+export function mainThreadTimeUs(pid: number): number {
+  const [ranNs = "0"] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ");
+  return Number(ranNs) / 1_000;
+}
+
 /** A process and its direct children, for programs that leave the work to those. */
 export function withChildren(pid: number): readonly number[] {
   const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => {
