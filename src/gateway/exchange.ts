@@ -19,7 +19,7 @@ import type { HttpRequest } from "./http1/http-request.ts";
 import type { HttpResponse, ResponseOwner } from "./http1/http-response.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
-import { modelOf, receive, type ForEngine } from "./reception.ts";
+import { makerOf, modelOf, receive, type ForEngine } from "./reception.ts";
 import { renamedBody } from "./renamed-body.ts";
 import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
 import { Retries, type NextTry } from "./retries.ts";
@@ -125,28 +125,17 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
 
   // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #open(hasAsked = false): void {
-    const { dialect, route, guest, destination } = receive(this.#house, this.#request, this.#headers, hasAsked);
+  #open(): void {
+    const { dialect, route, guest, destination } = receive(this.#house, this.#request, this.#headers);
     this.#dialect = dialect;
     this.#route = route;
     this.#guest = guest;
     if (destination.kind === "for an engine") return this.#takeBody(destination);
-    if (destination.kind === "to be asked for") return this.#askAround(destination.responseId);
     if (destination.kind === "refused") {
       if (destination.closes) this.closeAfterwards();
       return this.#fail(destination.failure, destination.headers);
     }
     return this.#reply(destination.answer, { status: destination.answer.status, outcome: "served" });
-  }
-
-  #askAround(responseId: string): void {
-    const { madeResponses } = this.#house;
-    madeResponses.further?.ask(responseId, (model) => {
-      // Otherwise the client has gone meanwhile.
-      if (this.#result !== null) return;
-      if (model !== null) madeResponses.keep(responseId, model);
-      this.#guard(() => this.#open(true));
-    });
   }
 
   #takeBody(destination: ForEngine): void {
@@ -168,19 +157,33 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       this.#bytesIn = body.length;
       const destination = this.#destination;
       assert(destination !== null, "a body has come for a request that goes nowhere");
-      let { model } = destination;
-      if (model === null) {
-        const named = modelOf(this.#house, this.#guest, this.#headers, ask);
-        if ("code" in named) return this.#fail(named);
-        model = named.id;
-      }
-      const sent = renamedBody(body, destination.form, ask, this.#house.models.upstreamNameOf(model));
-      if ("code" in sent) return this.#fail(sent);
-      this.#forEngine = this.#requestFor(model, destination.path, sent);
-      this.#wantsStream = this.#route?.streams === true && "wantsStream" in ask && ask.wantsStream;
-      this.#silentSinceMs = this.#house.clock.nowMs();
-      this.#ask(this.#forEngine);
+      const { model, responseId } = destination;
+      if (model !== null) return this.#goTo(model, destination, body, ask);
+      if (responseId !== undefined) return this.#askAround(responseId, destination, body, ask);
+      const named = modelOf(this.#house, this.#guest, this.#headers, ask);
+      if ("code" in named) return this.#fail(named);
+      return this.#goTo(named.id, destination, body, ask);
     });
+  }
+
+  #askAround(responseId: string, destination: ForEngine, body: RequestBody, ask: BodyAsk | Failure): void {
+    const { madeResponses } = this.#house;
+    madeResponses.further?.ask(responseId, (found) => {
+      // Otherwise the client has gone meanwhile.
+      if (this.#result !== null) return;
+      if (found !== null) madeResponses.keep(responseId, found);
+      const model = makerOf(this.#house, this.#guest, responseId, found);
+      this.#guard(() => (typeof model === "string" ? this.#goTo(model, destination, body, ask) : this.#fail(model)));
+    });
+  }
+
+  #goTo(model: ModelId, destination: ForEngine, body: RequestBody, ask: BodyAsk | Failure): void {
+    const sent = renamedBody(body, destination.form, ask, this.#house.models.upstreamNameOf(model));
+    if ("code" in sent) return this.#fail(sent);
+    this.#forEngine = this.#requestFor(model, destination.path, sent);
+    this.#wantsStream = this.#route?.streams === true && "wantsStream" in ask && ask.wantsStream;
+    this.#silentSinceMs = this.#house.clock.nowMs();
+    this.#ask(this.#forEngine);
   }
 
   #requestFor(model: ModelId, path: string, body: RequestBody): EngineRequest {

@@ -22,23 +22,15 @@ export interface ForEngine {
   /** With the client's query. */
   readonly path: string;
   readonly form: BodyForm;
-  /** Null: the body names it. */
+  /** Null: the body names it, unless there is a `responseId`. */
   readonly model: ModelId | null;
+  /** It is about this response, and another gateway may know which model has made it. */
+  readonly responseId?: string;
   readonly priority: Priority | undefined;
 }
 
-/** It is about a response that another gateway may know: to be received again when that one has been asked. */
-export interface ToBeAsked {
-  readonly kind: "to be asked for";
-  readonly responseId: string;
-}
-
 /** Where it goes. */
-export type Destination =
-  | ForEngine
-  | ToBeAsked
-  | { readonly kind: "answered here"; readonly answer: OwnAnswer }
-  | Refused;
+export type Destination = ForEngine | { readonly kind: "answered here"; readonly answer: OwnAnswer } | Refused;
 
 /** It goes nowhere. */
 export interface Refused {
@@ -63,13 +55,8 @@ export interface Reception {
 /** A path that does not exist is repeated up to here. */
 const PATH_SHOWN_MAX = 200;
 
-/** Receives a request; nothing is counted yet, and nothing of its body read. `hasAsked`: all gateways have been asked for what it is about. */
-export function receive(
-  house: ExchangeHouse,
-  request: HttpRequest,
-  headers: RequestHeaders,
-  hasAsked = false,
-): Reception {
+/** Receives a request; nothing is counted yet, and nothing of its body read. */
+export function receive(house: ExchangeHouse, request: HttpRequest, headers: RequestHeaders): Reception {
   const { method, url, httpVersion } = request.head;
   const target = splitTarget(url);
   const { path } = target;
@@ -92,7 +79,7 @@ export function receive(
     const message = `There is no ${method} ${path.slice(0, PATH_SHOWN_MAX)} here.`;
     return { dialect, route: null, guest, destination: refused(failure("route_not_found", message)) };
   }
-  const destination = destinationOf(house, { route, method, ...target, headers, guest, hasAsked });
+  const destination = destinationOf(house, { route, method, ...target, headers, guest });
   return { dialect: route.dialect, route, guest, destination };
 }
 
@@ -103,7 +90,6 @@ interface Asked {
   readonly query: string;
   readonly headers: RequestHeaders;
   readonly guest: Guest | null;
-  readonly hasAsked: boolean;
 }
 
 function destinationOf(house: ExchangeHouse, asked: Asked): Destination {
@@ -132,7 +118,7 @@ function whatIsWrongWithBody(bodyBytesMax: number, headers: RequestHeaders): Fai
 }
 
 function forEngine(house: ExchangeHouse, asked: Asked, priority: Priority | undefined): Destination {
-  const { route, path, query, headers, guest, hasAsked } = asked;
+  const { route, path, query, headers, guest } = asked;
   if (route.names === "path") {
     const target = readUpstreamTarget(path, house.models);
     if ("code" in target) return refused(target);
@@ -141,12 +127,11 @@ function forEngine(house: ExchangeHouse, asked: Asked, priority: Priority | unde
   }
   if (route.names === "response id") {
     const id = responseIdOf(path);
-    const model = house.madeResponses.find(id);
-    if (model === null && house.madeResponses.further !== null && !hasAsked) {
-      return { kind: "to be asked for", responseId: id };
-    }
-    if (model === null || (guest?.models ?? house.models).find(model) === null) return refused(unknownResponse(id));
-    return { kind: "for an engine", path: path + query, form: OPAQUE_FORM, model, priority };
+    const way = { kind: "for an engine", path: path + query, form: OPAQUE_FORM, priority } as const;
+    const found = house.madeResponses.find(id);
+    if (found === null && house.madeResponses.further !== null) return { ...way, model: null, responseId: id };
+    const model = makerOf(house, guest, id, found);
+    return typeof model === "string" ? { ...way, model } : refused(model);
   }
   const { contentType } = headers;
   const isForm = route.names === "json or form" && isMultipart(contentType);
@@ -170,6 +155,17 @@ export function modelOf(
   if (model !== null) return model;
   const forbidden = house.models.find(name);
   return forbidden === null ? models.notFound(name) : notAllowed(forbidden.id);
+}
+
+/** The model that made a response, `found`, if there is one and the guest may use it. */
+export function makerOf(
+  { models }: ExchangeHouse,
+  guest: Guest | null,
+  id: string,
+  found: ModelId | null,
+): ModelId | Failure {
+  if (found === null || (guest?.models ?? models).find(found) === null) return unknownResponse(id);
+  return found;
 }
 
 function unknownResponse(id: string): Failure {
