@@ -112,7 +112,15 @@ function setUp(context: TestContext) {
   const of = (id: string) => scheduler.snapshot().models.find((model) => model.id === id);
   const inFlight = (id: string): number => of(id)?.inFlight ?? -1;
   const waiting = (id: string): number => of(id)?.waiting ?? -1;
-  return { hub, scheduler, asked, granting, inFlight, waiting, workers: [new Worker(hub, context), new Worker(hub, context)] };
+  return {
+    hub,
+    scheduler,
+    asked,
+    granting,
+    inFlight,
+    waiting,
+    workers: [new Worker(hub, context), new Worker(hub, context)],
+  };
 }
 
 type Parts = ReturnType<typeof setUp>;

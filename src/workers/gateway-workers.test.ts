@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { Agent, type IncomingMessage } from "node:http";
 import { createServer } from "node:net";
 import { test } from "node:test";
+import { connect } from "node:tls";
 import { ask as askOver, chat, json, open as openOver, type Question, type Reply } from "../gateway/testing/client.ts";
 import { until } from "../gateway/testing/stage.ts";
 import { createKey, hashOfKey } from "../base/api-key.ts";
+import type { TlsIdentity } from "../base/tls-identity.ts";
+import { selfSigned } from "../platform/testing/self-signed.ts";
 import type { Death } from "./testing/mortal-worker.ts";
 import { createWorkersStage, WorkersStage } from "./testing/stage.ts";
 
@@ -242,6 +247,32 @@ test("What is told of the oldest request in progress is never too late", async (
   }
   answer.destroy();
   await until(() => oldest() > afterMs, "it has gone");
+});
+
+test("A certificate that is renewed is shown by all workers, and by those that come later", async (context) => {
+  const first = selfSigned();
+  const second = selfSigned();
+  let identity = first;
+  const stage = await createWorkersStage(context, { tls: () => identity });
+  const shown = async (): Promise<string> => {
+    const socket = connect({ port: stage.port, host: "127.0.0.1", rejectUnauthorized: false });
+    await once(socket, "secureConnect");
+    const { raw } = socket.getPeerCertificate();
+    socket.destroy();
+    return raw.toString("base64");
+  };
+  const allShow = async ({ cert }: TlsIdentity): Promise<boolean> => {
+    const certificates = await Promise.all(Array.from({ length: 12 }, shown));
+    return certificates.every((one) => one === new X509Certificate(cert).raw.toString("base64"));
+  };
+  assert.ok(await allShow(first));
+  assert.throws(() => stage.gateway.renewTls({ cert: "none", key: "none" }));
+  identity = second;
+  stage.gateway.renewTls(identity);
+  while (!(await allShow(second))) await new Promise((resolve) => void setImmediate(resolve));
+  stage.kill(0, "by an exception");
+  await until(() => stage.log.named("worker replaced").length === 1, "another one has come");
+  assert.ok(await allShow(second));
 });
 
 test("The states of the models reach all workers", async (context) => {

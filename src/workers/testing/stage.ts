@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { describeError, failure } from "../../base/failure.ts";
+import type { TlsIdentity } from "../../base/tls-identity.ts";
 import type { Effects } from "../../core/effects.ts";
 import { fifo } from "../../core/policies/fifo.ts";
 import { Scheduler } from "../../core/scheduler.ts";
@@ -28,6 +29,7 @@ export interface WorkersStageOptions {
   readonly workers?: number;
   readonly limits?: Partial<GatewayLimits>;
   readonly apiKeys?: readonly ApiKey[];
+  readonly tls?: () => TlsIdentity;
   /** The file that the threads run, beside this one. */
   readonly entry?: string;
 }
@@ -96,6 +98,7 @@ export class WorkersStage {
       claimPort,
       onAccess: (record) => this.access.push(record),
       onSurgeOver: () => {},
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
       onBug: (error) => this.bugs.push(error),
     });
   }
