@@ -39,6 +39,28 @@ test("Requests in one packet are answered one after the other", async () => {
   );
 });
 
+test("Between many requests that were sent ahead, others have their turn", async () => {
+  const play = echoing();
+  let before = 0;
+  setImmediate(() => {
+    before = play.requests.length;
+  });
+  play.socket.say(GET.repeat(100));
+  for (let turn = 0; turn < 20; turn += 1) await play.settle();
+  assert.ok(before > 0 && before < 30, `${before} were answered at once`);
+  assert.equal(bodiesIn(play.socket.heard).length, 100);
+});
+
+test("A client that hangs up between two turns is parted with in order", async () => {
+  const play = echoing();
+  play.socket.say(GET.repeat(100));
+  play.socket.hangUp();
+  for (let turn = 0; turn < 20; turn += 1) await play.settle();
+  assert.equal(play.socket.hasEnded, true);
+  assert.equal(play.goes, 1);
+  assert.ok(play.requests.every(({ response }) => response.isFinished));
+});
+
 test("Wherever their bytes are split in two, they are the same requests", async () => {
   for (let at = 1; at < MANY.length; at += 1) {
     const play = echoing();

@@ -5,7 +5,7 @@ import type { ConnectionHost, Refusal } from "./connection-host.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { HttpRequest } from "./http-request.ts";
 import { HttpResponse, type ResponseWay } from "./http-response.ts";
-import { readRequestHead, type RequestHead } from "./request-head.ts";
+import { mayBeHead, readRequestHead, type RequestHead } from "./request-head.ts";
 import type { AnsweredRequest } from "./response-head.ts";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
@@ -22,19 +22,17 @@ const AHEAD_BYTES_MAX = 65_536;
  */
 const AHEAD_BYTES_LIMIT = 1024 * 1024;
 
+/** A packet has room for two thousand requests; after so many of them, everybody else has a turn. */
+const IN_A_ROW_MAX = 16;
+
 /**
  * How long a client that is told off may take to read it, in ms. Closing the connection while it still sends would reset it, and the reset
  * may overtake the answer.
  */
 const LINGER_MS = 1_000;
 
-const TAB = 9;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
-const BLANK = 32;
-const FIRST_LETTER = 65;
-const LAST_LETTER = 90;
-const DELETE = 127;
 
 /** Made for each connection that comes; lives as long. */
 export class HttpConnection implements ResponseWay, ChunkListener {
@@ -55,6 +53,8 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #ahead: HeldBytes | null = null;
   /** The number of the look before the present wait began: for a head, for the whole of a request, for another request. */
   #waitsSince: number;
+  /** How many requests that were sent ahead have been answered without a pause. */
+  #inARow = 0;
   #hasServed = false;
   #clientHasEnded = false;
   /** Nothing that comes is of interest any more. */
@@ -113,7 +113,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     this.#clientHasEnded = true;
     if (this.#isClosing) {
       if (this.socket.writableFinished) this.socket.destroy();
-    } else if (this.#request === null) this.#closeInOrder();
+    } else if (this.#request === null || (this.#response === null && this.#request.isComplete)) this.#closeInOrder();
     else if (this.#response?.isEnded !== true) this.#cut();
   };
 
@@ -265,6 +265,14 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     if (!keepsAlive) return this.#closeInOrder();
     this.#hasServed = true;
     if (this.#request?.isComplete !== true) return;
+    this.#inARow = this.#ahead === null ? 0 : this.#inARow + 1;
+    if (this.#inARow < IN_A_ROW_MAX) return this.#goOn();
+    this.#inARow = 0;
+    setImmediate(() => this.#goOn());
+  }
+
+  #goOn(): void {
+    if (this.#isClosing) return;
     try {
       this.#next();
     } catch (error) {
@@ -320,17 +328,3 @@ export class HttpConnection implements ResponseWay, ChunkListener {
 }
 
 function ignore(): void {}
-
-/** Whether the bytes are the beginning of a head, as far as they go; `from` on, the ones before are known to be. */
-function mayBeHead(bytes: Buffer, from: number): boolean {
-  let before = from === 0 ? 0 : (bytes[from - 1] ?? 0);
-  for (let at = from; at < bytes.length; at += 1) {
-    const byte = bytes[at] ?? 0;
-    if ((before === CARRIAGE_RETURN) !== (byte === LINE_FEED)) return false;
-    if (at === 0 && !(byte >= FIRST_LETTER && byte <= LAST_LETTER) && byte !== CARRIAGE_RETURN) return false;
-    const isControl = byte < BLANK || byte === DELETE;
-    if (isControl && byte !== CARRIAGE_RETURN && byte !== LINE_FEED && byte !== TAB) return false;
-    before = byte;
-  }
-  return true;
-}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readRequestHead, type RequestHead } from "./request-head.ts";
+import { mayBeHead, readRequestHead, type RequestHead } from "./request-head.ts";
 
 function head(headers: readonly string[], line = "POST / HTTP/1.1"): RequestHead | null {
   return readRequestHead([line, ...headers].map((text) => `${text}\r\n`).join(""));
@@ -165,4 +165,24 @@ test("An upgrade is asked for by two headers together, and not in HTTP/1.0", () 
   assert.equal(valid(["upgrade: websocket"]).upgrade, null);
   assert.equal(valid(["connection: upgrade"]).upgrade, null);
   assert.equal(valid(["upgrade: websocket", "connection: upgrade"], "GET / HTTP/1.0").upgrade, null);
+});
+
+test("Each beginning of a head may be one, and noise may not, from whatever point it is looked at", () => {
+  const whole = Buffer.from("POST /a HTTP/1.1\r\nhost: x\r\na:\tb \xe9\r\n", "latin1");
+  for (let end = 1; end <= whole.length; end += 1)
+    for (let from = 0; from <= end; from += 1) assert.equal(mayBeHead(whole.subarray(0, end), from), true);
+  for (const noise of [
+    "\x16\x03\x01",
+    "get",
+    " GET",
+    "\n",
+    "GET\n",
+    "GET\r\rx",
+    "GET / HTTP/1.1\r\na: \0",
+    "G\x7f",
+    "G\rE",
+  ])
+    assert.equal(mayBeHead(Buffer.from(noise, "latin1"), 0), false, JSON.stringify(noise));
+  assert.equal(mayBeHead(Buffer.from("GET\rx"), 4), false);
+  assert.equal(mayBeHead(Buffer.from("\r"), 0), true);
 });

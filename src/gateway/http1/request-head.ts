@@ -37,7 +37,12 @@ const TAB_BESIDE_CODING = /\r\ntransfer-encoding:[^\r]*\t/i;
 const LENGTH = /^\d{1,15}$/;
 
 const TAB = 9;
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
 const BLANK = 32;
+const FIRST_LETTER = 65;
+const LAST_LETTER = 90;
+const DELETE = 127;
 
 /** Reads a head, given in Latin-1 with the end of its last line and without the empty one. Null if it is not valid. */
 export function readRequestHead(text: string): RequestHead | null {
@@ -49,6 +54,20 @@ export function readRequestHead(text: string): RequestHead | null {
   if (rawHeaders === null) return null;
   const head = complete(method, url, minor === "1" ? "1.1" : "1.0", rawHeaders);
   return head?.bodyBytes === null && TAB_BESIDE_CODING.test(text) ? null : head;
+}
+
+/** Whether the bytes are the beginning of a head, as far as they go; `from` on, the ones before are known to be. */
+export function mayBeHead(bytes: Buffer, from: number): boolean {
+  let before = from === 0 ? 0 : (bytes[from - 1] ?? 0);
+  for (let at = from; at < bytes.length; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if ((before === CARRIAGE_RETURN) !== (byte === LINE_FEED)) return false;
+    if (at === 0 && !(byte >= FIRST_LETTER && byte <= LAST_LETTER) && byte !== CARRIAGE_RETURN) return false;
+    const isControl = byte < BLANK || byte === DELETE;
+    if (isControl && byte !== CARRIAGE_RETURN && byte !== LINE_FEED && byte !== TAB) return false;
+    before = byte;
+  }
+  return true;
 }
 
 /** Names in small letters and values, flat; null if one is not valid. */
