@@ -20,8 +20,8 @@ const KEY_BYTES = 32;
 /** Nothing longer is looked at; the keys that are made here have 52 characters. */
 const PRESENTED_LENGTH_MAX = 512;
 
-/** How much of a hash, in hexadecimal digits, finds the few that it is compared with in full. */
-const INDEX_DIGITS = 8;
+/** How much of a hash, in bytes, finds the few that it is compared with in full. */
+const INDEX_BYTES = 4;
 
 /** A new key, of 256 random bits. */
 export function createKey(): string {
@@ -37,28 +37,29 @@ export function hashOfKey(key: string): string {
  * Finds what belongs to a key, by its hash: the same time however many keys there are. The hash costs 0.3 µs, so that keys that
  * were right before are not remembered: they would lie in memory in the clear, to save next to nothing.
  *
- * The full hashes are compared in constant time. The first digits are looked up, which may take longer for a hash that begins as a
+ * The full hashes are compared in constant time. The first bytes are looked up, which may take longer for a hash that begins as a
  * kept one does: whoever measured that would have learned 32 bits of a hash, from which no way leads to the key.
  */
 export class KeyLookup<Owner> {
-  readonly #byFirstDigits = new Map<string, { readonly digest: Buffer; readonly owner: Owner }[]>();
+  readonly #byFirstBytes = new Map<string, { readonly digest: Buffer; readonly owner: Owner }[]>();
 
   /** Pairs of a hash, as `hashOfKey` makes it, and what belongs to its key. */
   constructor(entries: Iterable<readonly [hash: string, owner: Owner]>) {
     for (const [hashed, owner] of entries) {
-      const digest = hashed.slice(SCHEME.length);
-      const index = digest.slice(0, INDEX_DIGITS);
-      const row = this.#byFirstDigits.get(index) ?? [];
-      row.push({ digest: Buffer.from(digest, "latin1"), owner });
-      this.#byFirstDigits.set(index, row);
+      const digest = Buffer.from(hashed.slice(SCHEME.length), "hex");
+      const index = digest.toString("latin1", 0, INDEX_BYTES);
+      const row = this.#byFirstBytes.get(index) ?? [];
+      row.push({ digest, owner });
+      this.#byFirstBytes.set(index, row);
     }
   }
 
   /** Null if the key is none of these. */
   find(presented: string): Owner | null {
     if (presented.length > PRESENTED_LENGTH_MAX) return null;
-    const digest = hash("sha256", presented, "hex");
-    const row = this.#byFirstDigits.get(digest.slice(0, INDEX_DIGITS));
+    // Of all forms of a digest, a string of its bytes is the cheapest.
+    const digest = hash("sha256", presented, "latin1");
+    const row = this.#byFirstBytes.get(digest.slice(0, INDEX_BYTES));
     if (row === undefined) return null;
     const bytes = Buffer.from(digest, "latin1");
     return row.find((one) => timingSafeEqual(one.digest, bytes))?.owner ?? null;
