@@ -1,9 +1,10 @@
 /** CPU of each proxy for a short request and for a chunk of a stream, all in turns. */
+import { setTimeout } from "node:timers/promises";
 import { medianOf } from "../distribution.ts";
 import type { Check, Table } from "../report.ts";
 import { KEY, LLMUX, named, type Contender, type Field } from "./contenders.ts";
 import { cpuTimeUs } from "./cpu-time.ts";
-import { AWAKE_MODEL, chatBody, CHUNKS, requestBytes, type Kind } from "./exchanges.ts";
+import { AWAKE_MODEL, chatBody, CHUNK_EVERY_MS, CHUNKS, requestBytes, type Kind } from "./exchanges.ts";
 import { Wire } from "./wire.ts";
 
 /** One kind of load. */
@@ -19,6 +20,11 @@ interface Load {
   readonly rounds: number;
   /** Rounds before those: a program that is compiled as it runs is not what it will be after its first requests. */
   readonly warmUpRounds: number;
+  /**
+   * Between the first requests of two connections. Streams that begin together stay in step, and what comes in one moment costs less; a
+   * proxy that takes longer for its first requests would be alone in spreading them.
+   */
+  readonly apartMs: number;
 }
 
 /** The two loads of the comparison. */
@@ -31,6 +37,7 @@ export const REQUESTS: Load = {
   units: 1,
   rounds: 7,
   warmUpRounds: 5,
+  apartMs: 0,
 };
 
 export const CHUNK_STREAMS: Load = {
@@ -41,7 +48,8 @@ export const CHUNK_STREAMS: Load = {
   requests: 150,
   units: CHUNKS,
   rounds: 5,
-  warmUpRounds: 1,
+  warmUpRounds: 2,
+  apartMs: (CHUNKS * CHUNK_EVERY_MS) / 50,
 };
 
 /** Of the CPU of llmux, to that of a peer: at most this. */
@@ -85,11 +93,12 @@ export async function throughput(field: Field, load: Load, bounds: Bounds): Prom
 
 /** One round: each connection asks again as soon as it has its answer. */
 async function play({ port, pids, name }: Contender, load: Load): Promise<Round> {
-  const { kind, connections, units } = load;
+  const { kind, connections, units, apartMs } = load;
   const request = requestBytes(KEY, kind, chatBody(AWAKE_MODEL, kind !== "json"));
   const wires = await Promise.all(Array.from({ length: connections }, () => Wire.open(port)));
   let left = load.requests;
-  const work = async (wire: Wire): Promise<void> => {
+  const work = async (wire: Wire, index: number): Promise<void> => {
+    if (apartMs > 0) await setTimeout(index * apartMs);
     while (left > 0) {
       left -= 1;
       const { status } = await wire.ask(request);
