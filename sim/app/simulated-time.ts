@@ -1,15 +1,17 @@
 /** Virtual time for a whole app: its clock, the timers that are its own, and the pace of the run. */
+import { setImmediate as nextImmediate } from "node:timers/promises";
 import type { Scheduled, VirtualClock } from "../../src/simulation/virtual-clock.ts";
 import type { Clock, TimerHandle } from "../../src/ports/clock.ts";
 
 /** 1 November 2026, so that times look like times. */
 const EPOCH_MS = Date.UTC(2026, 10, 1);
 
-/** All that was asked for and has not answered within one turn of the event loop can only be answered by a later event. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
+/**
+ * All that was asked for and has not answered by then can only be answered by a later event: what an event leads to happens in one turn
+ * of the event loop, what is written in that turn goes out at its end, and whoever hears of it answers in the next one.
+ */
+export async function nextTurn(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await nextImmediate();
 }
 
 /** The clock of one life of llmux. Timers of the world around it are not among `timersLeft`. */

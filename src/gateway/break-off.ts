@@ -15,6 +15,6 @@ export function breakOff(response: HttpResponse, lastWords: string | null, clock
     return null;
   }
   const timer = clock.after(LAST_EVENT_MS, () => response.cut());
-  response.write(Buffer.from(lastWords), () => response.cut());
+  response.endAbruptly(Buffer.from(lastWords));
   return timer;
 }

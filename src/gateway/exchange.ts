@@ -307,12 +307,6 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     this.#watch().onBlocked();
   }
 
-  /** Everything is written; most of the time it is also sent by now. */
-  #watchEnd(): void {
-    this.#stallWatch?.cancel();
-    if (!this.#response.isClosed && this.#response.unsentBytes > 0) this.#watch().onEnded();
-  }
-
   #watch(): StallWatch {
     const { clock, stallTimeoutMs: timeoutMs } = this.#house;
     const onStalled = (): void => this.#guard(() => this.#onStalled());
@@ -332,7 +326,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     const { status } = attempt;
     const outcome = status < 500 ? "served" : "failed";
     this.#result = { status, outcome };
-    this.#watchEnd();
+    this.#stallWatch?.cancel();
   }
 
   onMisplacedAnswer(attempt: Attempt, body: Buffer): void {
@@ -407,7 +401,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     this.#ownBytesOut = bytes;
     this.#result = { ...result, isFinal: linger !== null };
     this.#lastTimer = linger;
-    this.#watchEnd();
+    this.#stallWatch?.cancel();
   }
 
   /** Part of the answer has gone to the client, and the rest will not come. */
@@ -423,6 +417,10 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     this.#result = result;
     this.#release(result.outcome === "served" ? "served" : "failed");
     this.#lastTimer = breakOff(this.#response, lastWords, this.#house.clock);
+  }
+
+  onUnsent(): void {
+    this.#watch().onEnded();
   }
 
   onDrain(): void {

@@ -82,7 +82,7 @@ test("Plain HTTP, junk and a handshake that does not come are ended, and do no h
     assert.doesNotMatch(received, /HTTP/);
   }
   assert.equal((await ask(stage)).status, 200);
-  assert.equal(stage.access.length, 1);
+  await until(() => stage.access.length === 1, "the record");
 });
 
 test("A connection too many is told so over TLS too", async (context) => {

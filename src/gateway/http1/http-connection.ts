@@ -1,5 +1,6 @@
 /** One client's connection: requests come one after the other, and the next one is not looked at before the last one is answered. */
 import type { Duplex } from "node:stream";
+import { TurnWriter } from "../../base/turn-writer.ts";
 import { ChunkedBody, type ChunkListener } from "./chunked-body.ts";
 import type { ConnectionHost, Refusal } from "./connection-host.ts";
 import { HeldBytes } from "./held-bytes.ts";
@@ -37,6 +38,7 @@ const CARRIAGE_RETURN = 13;
 /** Made for each connection that comes; lives as long. */
 export class HttpConnection implements ResponseWay, ChunkListener {
   readonly socket: Duplex;
+  readonly writer: TurnWriter;
   before: HttpConnection | null = null;
   after: HttpConnection | null = null;
   readonly #host: ConnectionHost;
@@ -63,6 +65,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   constructor(host: ConnectionHost, socket: Duplex) {
     this.#host = host;
     this.socket = socket;
+    this.writer = new TurnWriter(socket);
     this.#waitsSince = host.looks;
     socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);
@@ -293,6 +296,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #closeInOrder(): void {
     this.#isClosing = true;
     this.#waitsSince = this.#host.looks;
+    this.writer.flush();
     this.socket.end();
     if (this.socket.writableFinished) this.socket.destroy();
     else this.socket.once("finish", () => this.socket.destroy());
@@ -318,6 +322,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     if (this.#request !== null) this.#request.brokenStatus = status;
     this.#response?.block();
     socket.resume();
+    this.writer.flush();
     socket.end(bytes);
     const timer = this.#host.after(LINGER_MS, () => socket.destroy());
     socket.once("close", () => timer.cancel());

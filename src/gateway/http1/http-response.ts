@@ -3,12 +3,15 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { assert } from "../../base/assert.ts";
+import type { TurnWriter, WriteWatch } from "../../base/turn-writer.ts";
 import { responseHead, type AnsweredRequest, type Framing } from "./response-head.ts";
 
 /** Who answers. */
 export interface ResponseOwner {
   /** There is room again, after a write that has returned false. */
   onDrain(): void;
+  /** All is written, and the client has no room for the rest of it. */
+  onUnsent(): void;
   /** All has been given to the system, or the connection is gone. Called once; nothing else is called after it. */
   onClosed(): void;
 }
@@ -16,6 +19,8 @@ export interface ResponseOwner {
 /** What the response needs of its connection. */
 export interface ResponseWay {
   readonly socket: Duplex;
+  /** All that goes to the socket goes through it. */
+  readonly writer: TurnWriter;
   answered(): AnsweredRequest;
   /** The answer is over, and its owner knows. */
   onFinished(): void;
@@ -27,11 +32,10 @@ const COPIED_BYTES_MAX = 16_384;
 const CARRIAGE_RETURN = 13;
 const LINE_FEED = 10;
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
-const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
-const NOTHING = Buffer.alloc(0);
+const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 /** Made by the connection, one after the other. */
-export class HttpResponse {
+export class HttpResponse implements WriteWatch {
   readonly #way: ResponseWay;
   #owner: ResponseOwner | null = null;
   /** Written with the first piece of the body, or with the end. */
@@ -84,7 +88,7 @@ export class HttpResponse {
 
   /** What has been written and the system has not taken yet, in bytes. */
   get unsentBytes(): number {
-    return this.#way.socket.writableLength;
+    return this.#way.writer.unsentBytes;
   }
 
   /** The connection is not to be used again. Does nothing when the client has been told otherwise. */
@@ -94,7 +98,7 @@ export class HttpResponse {
 
   /** Tells a client that waits for it to send its body. */
   writeContinue(): void {
-    if (!this.#isBlocked) this.#way.socket.write(CONTINUE);
+    if (!this.#isBlocked) this.#way.writer.write(CONTINUE);
   }
 
   /** Names in small letters and values, flat. Throws for those that cannot be sent. It goes out with what comes next. */
@@ -106,16 +110,13 @@ export class HttpResponse {
     this.#keepsAlive = head.keepsAlive;
   }
 
-  /**
-   * Writes a piece of the body, which must not change any more. False when the client should be waited for. `onSent` is called when the
-   * system has taken it.
-   */
-  write(piece: Buffer, onSent?: () => void): boolean {
+  /** Writes a piece of the body, which must not change any more. False when the client should be waited for. */
+  write(piece: Buffer): boolean {
     if (this.#isBlocked || this.#isEnded) return true;
     assert(this.#framing !== null, "an answer begins with its head");
     // Framed, an empty piece would be the end.
-    if (piece.length === 0 || this.#framing === "no body") return this.#writeHeadAlone(onSent);
-    return this.#send(piece, this.#framing === "chunked", onSent);
+    if (piece.length === 0 || this.#framing === "no body") return this.#writeHeadAlone();
+    return this.#send(piece, this.#framing === "chunked");
   }
 
   /** Writes a piece of the body that has its chunk sizes and line ends already. Only for a body that goes out in chunks. */
@@ -132,12 +133,16 @@ export class HttpResponse {
     assert(this.#isBlocked || this.#framing !== null, "an answer begins with its head");
     this.#isEnded = true;
     if (this.#isBlocked) return;
-    const { socket } = this.#way;
     if (this.#framing === "chunked") this.#send(LAST_CHUNK, false);
     else this.#writeHeadAlone();
-    // Its owner is still about to say what it has been.
-    if (socket.writableLength === 0) process.nextTick(finish, this);
-    else socket.write(NOTHING, (error) => finish(this, error));
+    this.#way.writer.watch(this);
+  }
+
+  /** Writes what the client is to read last, and then cuts the connection as soon as the system has taken it. */
+  endAbruptly(lastWords: Buffer): void {
+    this.write(lastWords);
+    this.#isEnded = true;
+    this.#way.writer.watch({ onDelayed() {}, onTaken: () => this.cut() });
   }
 
   /** Breaks the connection of a client that is not to be waited for any more; it may still read what is on its way, so this is a cut. */
@@ -150,37 +155,34 @@ export class HttpResponse {
    * something is missing; any other one does if the connection is reset.
    */
   cut(): void {
-    const { socket } = this.#way;
+    const { socket, writer } = this.#way;
+    if (!socket.destroyed) writer.flush();
     // TLS has a word for the end, which is not said here: its absence is the cut.
     const endIsData = this.#framing === "to the end of the connection" && !(socket instanceof TLSSocket);
     if (endIsData && isResettable(socket)) socket.resetAndDestroy();
     else socket.destroy();
   }
 
-  #writeHeadAlone(onSent?: () => void): boolean {
+  #writeHeadAlone(): boolean {
     const head = this.#head;
     this.#head = null;
-    if (head === null && onSent === undefined) return true;
-    return this.#way.socket.write(head ?? "", "latin1", onSent);
+    return head === null ? true : this.#way.writer.write(Buffer.from(head, "latin1"));
   }
 
-  #send(piece: Buffer, isToBeFramed: boolean, onSent?: () => void): boolean {
-    const { socket } = this.#way;
+  #send(piece: Buffer, isToBeFramed: boolean): boolean {
+    const { socket, writer } = this.#way;
     const head = this.#head ?? "";
     this.#head = null;
     const before = isToBeFramed ? `${head}${piece.length.toString(16)}\r\n` : head;
-    if (before === "") return socket.write(piece, onSent);
-    if (piece.length <= COPIED_BYTES_MAX) return socket.write(joined(before, piece, isToBeFramed), onSent);
+    if (before === "") return writer.write(piece);
+    if (piece.length <= COPIED_BYTES_MAX) return writer.write(joined(before, piece, isToBeFramed));
+    writer.flush();
     socket.cork();
     socket.write(before, "latin1");
-    const hasRoom = socket.write(piece, isToBeFramed ? undefined : onSent);
-    if (!isToBeFramed) {
-      socket.uncork();
-      return hasRoom;
-    }
-    const hasMore = socket.write("\r\n", "latin1", onSent);
+    let hasRoom = socket.write(piece);
+    if (isToBeFramed) hasRoom = socket.write("\r\n", "latin1");
     socket.uncork();
-    return hasMore;
+    return hasRoom;
   }
 
   /** For the connection alone: the client gets something else. */
@@ -205,7 +207,12 @@ export class HttpResponse {
     this.#owner?.onClosed();
   }
 
-  /** For `finish` alone. */
+  /** For the writer alone. */
+  onDelayed(): void {
+    if (!this.#isClosed) this.#owner?.onUnsent();
+  }
+
+  /** For the writer alone. */
   onTaken(): void {
     // Of a connection that is broken already, the end is told when it is closed.
     if (this.#isClosed || this.#way.socket.destroyed) return;
@@ -217,10 +224,6 @@ export class HttpResponse {
 
 function isResettable(socket: Duplex): socket is Duplex & Pick<Socket, "resetAndDestroy"> {
   return "resetAndDestroy" in socket;
-}
-
-function finish(response: HttpResponse, error?: Error | null): void {
-  if (error === undefined || error === null) response.onTaken();
 }
 
 /** One buffer is one call of the system, and cheaper than its parts up to a good size. */

@@ -1,6 +1,7 @@
 /** One TCP connection to an engine, which carries one request at a time. */
 import { connect, type Socket } from "node:net";
 import { errors } from "undici";
+import { TurnWriter } from "../../base/turn-writer.ts";
 import { AnswerParser, type AnswerListener } from "./answer-parser.ts";
 import type { AnswerHead } from "./answer-head.ts";
 import type { Carrier, PooledRequest } from "./pooled-request.ts";
@@ -32,6 +33,7 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 export class EngineWire implements Carrier, AnswerListener {
   readonly #owner: WireOwner;
   readonly #socket: Socket;
+  readonly #writer: TurnWriter;
   readonly #parser: AnswerParser;
   #connectTimer: NodeJS.Timeout | null;
   #request: PooledRequest | null = null;
@@ -53,6 +55,7 @@ export class EngineWire implements Carrier, AnswerListener {
       return true;
     };
     this.#socket = connect({ host, port, noDelay: true, onread: { buffer: READ_BUFFER, callback } });
+    this.#writer = new TurnWriter(this.#socket);
     this.#connectTimer = setTimeout(() => {
       this.#break(new errors.ConnectTimeoutError(`Connect Timeout Error (${host}:${port}, ${CONNECT_TIMEOUT_MS} ms)`));
     }, CONNECT_TIMEOUT_MS);
@@ -98,13 +101,14 @@ export class EngineWire implements Carrier, AnswerListener {
     // The handler may have ended all that this pool does.
     if (this.#isGone) return;
     this.#parser.begin(isHead);
-    if (body === null) this.#socket.write(head, "latin1");
+    if (body === null) this.#writer.write(Buffer.from(head, "latin1"));
     else if (body.length <= COPIED_BODY_BYTES_MAX) {
       const whole = Buffer.allocUnsafe(head.length + body.length);
       whole.write(head, 0, "latin1");
       body.copy(whole, head.length);
-      this.#socket.write(whole);
+      this.#writer.write(whole);
     } else {
+      this.#writer.flush();
       this.#socket.cork();
       this.#socket.write(head, "latin1");
       this.#socket.write(body);
@@ -166,7 +170,7 @@ export class EngineWire implements Carrier, AnswerListener {
     const { keptMs } = this.#parser;
     this.#request = null;
     // An answer may come before the request is written whole; the rest of it would be taken for the next one.
-    if (isSpoilt || this.#hasEnded || keptMs === 0 || this.#socket.writableLength > 0) this.#close();
+    if (isSpoilt || this.#hasEnded || keptMs === 0 || this.#writer.unsentBytes > 0) this.#close();
     else this.#owner.onIdle(this, keptMs);
     request.onEnd();
   }
