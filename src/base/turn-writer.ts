@@ -93,6 +93,8 @@ export class TurnWriter {
     const watch = this.#watch;
     if (watch === null) return;
     this.#watch = null;
+    // What the system refuses at once does not wait any more either, and the socket is destroyed for it only after this.
+    if (this.#socket.errored !== null) return;
     if (this.#socket.writableLength === 0) return watch.onTaken();
     watch.onDelayed();
     this.#socket.write(NOTHING, (error) => {

@@ -45,20 +45,31 @@ test("Between many requests that were sent ahead, others have their turn", async
   setImmediate(() => {
     before = play.requests.length;
   });
-  play.socket.say(GET.repeat(100));
-  for (let turn = 0; turn < 20; turn += 1) await play.settle();
+  await play.say(GET.repeat(100));
   assert.ok(before > 0 && before < 30, `${before} were answered at once`);
   assert.equal(bodiesIn(play.socket.heard).length, 100);
 });
 
 test("A client that hangs up between two turns is parted with in order", async () => {
-  const play = echoing();
-  play.socket.say(GET.repeat(100));
-  play.socket.hangUp();
-  for (let turn = 0; turn < 20; turn += 1) await play.settle();
-  assert.equal(play.socket.hasEnded, true);
-  assert.equal(play.goes, 1);
-  assert.ok(play.requests.every(({ response }) => response.isFinished));
+  // After sixteen in a row, the next one is not begun at once.
+  for (const [answered, begun] of [
+    [1, 2],
+    [15, 16],
+    [16, 16],
+    [17, 18],
+  ] as const) {
+    const play = new PlayedConnection();
+    const onClosed = (): void => void (play.requests.length === answered && play.socket.hangUp());
+    play.onPlayed = ({ response }) => {
+      response.ownBy({ onDrain() {}, onUnsent() {}, onClosed });
+      answerWith(response, "");
+    };
+    await play.say(GET.repeat(100));
+    assert.equal(play.requests.length, begun);
+    assert.equal(play.socket.hasEnded, true);
+    assert.equal(play.goes, 1);
+    assert.ok(play.requests.every(({ response }) => response.isFinished));
+  }
 });
 
 test("Wherever their bytes are split in two, they are the same requests", async () => {
@@ -169,12 +180,23 @@ test("A request that turns out to be broken is told so in the place of its answe
   assert.equal(play.socket.heard, "HTTP/1.1 499 broken\r\n\r\n");
 });
 
+test("The last words of an answer that came too late do not cut short what the client is told in its place", async () => {
+  const play = new PlayedConnection();
+  await play.say("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", "x");
+  play.at(0).response.writeHead(200, []);
+  play.at(0).response.endAbruptly(Buffer.from("sorry"));
+  await play.settle();
+  assert.equal(play.socket.heard, "HTTP/1.1 499 broken\r\n\r\n");
+  assert.equal(play.socket.destroyed, false);
+});
+
 test("With half an answer on the wire, what is broken breaks the connection without a word", async () => {
   const play = new PlayedConnection();
   await play.say("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n");
   play.at(0).response.writeHead(200, []);
   play.at(0).response.write(Buffer.from("half"));
   await play.say("x");
+  assert.match(play.socket.heard, /4\r\nhalf\r\n$/);
   assert.equal(play.socket.destroyed, true);
   assert.deepEqual(play.refusals, []);
 });
@@ -214,18 +236,21 @@ test("A client that hangs up between two requests is parted with in order; in th
 });
 
 test("A client that hangs up when its answer is written, and not yet sent, gets all of it", async () => {
-  const play = new PlayedConnection();
-  await play.say(GET);
-  play.socket.isStuck = true;
-  answerWith(play.at(0).response, "all of it");
-  play.socket.hangUp();
-  await play.settle();
-  assert.equal(play.socket.destroyed, false);
-  play.socket.unstick();
-  await play.settle();
-  assert.deepEqual(bodiesIn(play.socket.heard), ["all of it"]);
-  assert.equal(play.at(0).response.isFinished, true);
-  assert.equal(play.socket.destroyed, true);
+  for (const isSameTurn of [true, false]) {
+    const play = new PlayedConnection();
+    await play.say(GET);
+    play.socket.isStuck = true;
+    answerWith(play.at(0).response, "all of it");
+    if (!isSameTurn) await play.settle();
+    play.socket.hangUp();
+    await play.settle();
+    assert.equal(play.socket.destroyed, false);
+    play.socket.unstick();
+    await play.settle();
+    assert.deepEqual(bodiesIn(play.socket.heard), ["all of it"]);
+    assert.equal(play.at(0).response.isFinished, true);
+    assert.equal(play.socket.destroyed, true);
+  }
 });
 
 test("Whoever says nothing, or half a head, is told that it takes too long", async () => {
@@ -384,7 +409,7 @@ test("What the host throws ends the connection, and is told", async () => {
   piped.onPlayed = boom;
   await piped.say(GET + GET);
   const drained = new PlayedConnection();
-  drained.onPlayed = ({ response }) => response.ownBy({ onDrain: boom, onClosed() {} });
+  drained.onPlayed = ({ response }) => response.ownBy({ onDrain: boom, onUnsent() {}, onClosed() {} });
   await drained.say(GET);
   drained.socket.isStuck = true;
   drained.at(0).response.writeHead(200, []);

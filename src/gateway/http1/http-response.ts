@@ -138,8 +138,12 @@ export class HttpResponse implements WriteWatch {
     this.#way.writer.watch(this);
   }
 
-  /** Writes what the client is to read last, and then cuts the connection as soon as the system has taken it. */
+  /**
+   * Writes what the client is to read last, and then cuts the connection as soon as the system has taken it. Does nothing where no piece of
+   * the body would be written any more.
+   */
   endAbruptly(lastWords: Buffer): void {
+    if (this.#isBlocked || this.#isEnded) return;
     this.write(lastWords);
     this.#isEnded = true;
     this.#way.writer.watch({ onDelayed() {}, onTaken: () => this.cut() });

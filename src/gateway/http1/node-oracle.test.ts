@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
-import { hear, NodeServer, type Heard, type HeardRequest } from "./testing/heard-requests.ts";
+import { allHeard, hear, NodeServer, type Heard, type HeardRequest } from "./testing/heard-requests.ts";
 import { Chance, inPieces, mutated, randomRequests } from "./testing/random-bytes.ts";
 
 /** More by hand, with CASES. */
@@ -20,8 +20,7 @@ test("What is accepted here, Node accepts too, and finds the same in it", async 
     const pieces = inPieces(Buffer.from(text, "latin1"), chance);
     const ours = hear(pieces);
     const theirs = node.hear(pieces);
-    // Both have answered all that they are going to answer.
-    for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => void setImmediate(resolve));
+    await allHeard(ours, theirs);
     accepted += ours.requests.filter(({ isWhole }) => isWhole).length;
     judge(ours, theirs, `SEED=${seed} ${JSON.stringify(text)}`);
   }
@@ -35,7 +34,7 @@ test("What is right is accepted by both", async () => {
     "2;a=b\r\nho\r\n0\r\nx: y\r\n\r\nGET /c HTTP/1.0\r\n\r\n",
   ].map((text) => Buffer.from(text));
   const [ours, theirs] = [hear(pieces), node.hear(pieces)];
-  for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => void setImmediate(resolve));
+  await allHeard(ours, theirs);
   assert.deepEqual(
     ours.requests.map(({ url, body, isWhole }) => [url, body, isWhole]),
     [

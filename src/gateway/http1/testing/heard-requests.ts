@@ -1,5 +1,6 @@
 /** What a server makes of the bytes of a connection: ours, and Node's own. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ConnectionHost } from "../connection-host.ts";
 import { HttpConnection } from "../http-connection.ts";
 import type { HttpRequest } from "../http-request.ts";
@@ -31,6 +32,19 @@ export function hear(pieces: readonly Buffer[]): Heard {
   const connection = new HttpConnection(hostFor(heard), socket);
   for (const piece of pieces) connection.socket.push(Buffer.from(piece));
   return heard;
+}
+
+/** A request behind another one is begun when that one's answer has gone out, a turn of the event loop later, or two. */
+const QUIET_TURNS = 3;
+
+/** Resolves when all has been answered that is going to be. */
+export async function allHeard(...all: readonly Heard[]): Promise<void> {
+  const count = (): number => all.reduce((sum, { requests }) => sum + requests.length, 0);
+  for (let quiet = 0; quiet < QUIET_TURNS; quiet += 1) {
+    const before = count();
+    await nextTurn();
+    if (count() !== before) quiet = -1;
+  }
 }
 
 function hostFor(heard: Heard): ConnectionHost {

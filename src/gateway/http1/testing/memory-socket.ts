@@ -3,12 +3,14 @@ import { Duplex } from "node:stream";
 
 /** What a server takes for its client's socket. */
 export class MemorySocket extends Duplex {
-  /** What the server has written, and in what pieces. */
+  /** What the server has written, call by call. */
   readonly writes: Buffer[] = [];
   /** Whether it said that this is all. */
   hasEnded = false;
   /** While set, the client takes nothing: what is written waits. */
   isStuck = false;
+  /** While set, whatever is written fails at once. */
+  isBroken = false;
   /** While set, the end cannot be sent. */
   neverEnds = false;
   #waiting: ((error?: Error) => void) | null = null;
@@ -49,8 +51,17 @@ export class MemorySocket extends Duplex {
 
   override _read(): void {}
 
-  override _write(piece: Buffer | string, encoding: BufferEncoding, done: () => void): void {
-    this.writes.push(typeof piece === "string" ? Buffer.from(piece, encoding) : piece);
+  override _write(piece: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+    this.#take(piece, done);
+  }
+
+  override _writev(pieces: readonly { readonly chunk: Buffer }[], done: (error?: Error) => void): void {
+    this.#take(Buffer.concat(pieces.map(({ chunk }) => chunk)), done);
+  }
+
+  #take(bytes: Buffer, done: (error?: Error) => void): void {
+    if (this.isBroken) return done(new Error("broken pipe"));
+    this.writes.push(bytes);
     if (this.isStuck) this.#waiting = done;
     else done();
   }

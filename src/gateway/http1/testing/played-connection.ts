@@ -15,6 +15,7 @@ export interface PlayedRequest {
   received: string;
   hasEnded: boolean;
   drains: number;
+  unsents: number;
   closes: number;
 }
 
@@ -25,6 +26,9 @@ const LIMITS: ConnectionLimits = {
   keepAliveLooks: 5,
   keepAliveTimeoutMs: 5_000,
 };
+
+/** An answer goes out at the end of its turn of the event loop, and the next request may be begun a turn later. */
+const QUIET_TURNS = 3;
 
 /** See `play`. */
 export class PlayedConnection implements ConnectionHost {
@@ -56,9 +60,17 @@ export class PlayedConnection implements ConnectionHost {
     }
   }
 
+  /** Goes on for as long as something comes of it. */
   async settle(): Promise<void> {
-    await this.clock.pass(0);
-    await this.clock.pass(0);
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet += 1) {
+      const before = this.#happenings;
+      await this.clock.pass(0);
+      if (this.#happenings !== before) quiet = -1;
+    }
+  }
+
+  get #happenings(): number {
+    return this.requests.length + this.socket.writes.length + this.goes;
   }
 
   look(times = 1): void {
@@ -89,7 +101,7 @@ export class PlayedConnection implements ConnectionHost {
   }
 
   onRequest(request: HttpRequest, response: HttpResponse): void {
-    const played = { request, response, received: "", hasEnded: false, drains: 0, closes: 0 };
+    const played = { request, response, received: "", hasEnded: false, drains: 0, unsents: 0, closes: 0 };
     this.requests.push(played);
     response.ownBy(ownerOf(played));
     request.take({
@@ -117,7 +129,11 @@ export class PlayedConnection implements ConnectionHost {
 }
 
 function ownerOf(played: PlayedRequest): ResponseOwner {
-  return { onDrain: () => void (played.drains += 1), onClosed: () => void (played.closes += 1) };
+  return {
+    onDrain: () => void (played.drains += 1),
+    onUnsent: () => void (played.unsents += 1),
+    onClosed: () => void (played.closes += 1),
+  };
 }
 
 /** Answers with this, and a length. */
