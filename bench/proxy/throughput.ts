@@ -36,7 +36,7 @@ export const REQUESTS: Load = {
   requests: 6_000,
   units: 1,
   rounds: 7,
-  warmUpRounds: 5,
+  warmUpRounds: 8,
   apartMs: 0,
 };
 

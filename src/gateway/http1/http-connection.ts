@@ -80,6 +80,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   }
 
   destroy(): void {
+    if (!this.socket.destroyed) this.writer.flush();
     this.socket.destroy();
   }
 
