@@ -53,7 +53,8 @@ export class Network {
   /** Called in the place of `server.listen`. */
   bind(server: Server, args: readonly unknown[]): void {
     const [first, second] = args;
-    const address = typeof first === "string" ? first : `${String(second)}:${String(first)}`;
+    const { port, host } = isPlace(first) ? first : { port: first, host: second };
+    const address = typeof first === "string" ? first : `${String(host)}:${String(port)}`;
     const callback = args.findLast((arg) => typeof arg === "function") as (() => void) | undefined;
     if (this.#taken.has(address) || this.#listeners.has(address)) {
       const error = Object.assign(new Error(`listen EADDRINUSE: ${address}`), { code: "EADDRINUSE" });
@@ -65,7 +66,7 @@ export class Network {
     Reflect.set(server, "_handle", {
       close: () => this.#listeners.delete(address),
       getsockname: (out: { address?: string; port?: number; family?: string }) =>
-        Object.assign(out, { address: "127.0.0.1", port: Number(first), family: "IPv4" }) && 0,
+        Object.assign(out, { address: "127.0.0.1", port: Number(port), family: "IPv4" }) && 0,
       ref() {},
       unref() {},
     });
@@ -80,6 +81,11 @@ export class Network {
   dispose(): void {
     for (const server of this.#bound) server.close();
   }
+}
+
+/** Servers are given a port and an address, one after the other or by name. */
+function isPlace(argument: unknown): argument is { readonly port: unknown; readonly host: unknown } {
+  return typeof argument === "object" && argument !== null && "port" in argument && "host" in argument;
 }
 
 /** From now on all servers of this process bind in the network that `current` tells. Returns what puts an end to that. */
