@@ -47,8 +47,8 @@ export const CHUNK_STREAMS: Load = {
   connections: 50,
   requests: 150,
   units: CHUNKS,
-  rounds: 5,
-  warmUpRounds: 2,
+  rounds: 7,
+  warmUpRounds: 6,
   apartMs: (CHUNKS * CHUNK_EVERY_MS) / 50,
 };
 
