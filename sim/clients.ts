@@ -2,6 +2,7 @@
 import { assert } from "../src/base/assert.ts";
 import type { Lease, LeaseId, LeaseOutcome, WaiterId } from "../src/core/lease.ts";
 import type { ModelId } from "../src/core/model.ts";
+import type { SimulatedEngine } from "./engines.ts";
 import type { PlannedRequest } from "./scenario.ts";
 import type { Scheduled, VirtualClock } from "../src/simulation/virtual-clock.ts";
 
@@ -13,6 +14,8 @@ export interface SimulatedRequest {
   revoked: boolean;
   /** `crashes` of its engine when it was let in: it differs from the engine's once its lease is void. */
   crashesBefore: number;
+  /** How often its engine had been started when it was let in. */
+  startsBefore: number;
   end: Scheduled | null;
   /** How much of its run is left, in ms, while its engine sleeps around it; null: it does not stand still. */
   frozenLeftMs: number | null;
@@ -47,6 +50,7 @@ export class Clients {
       lease: null,
       revoked: false,
       crashesBefore: 0,
+      startsBefore: 0,
       end: null,
       frozenLeftMs: null,
     };
@@ -66,11 +70,12 @@ export class Clients {
     return setOf(this.#running, model);
   }
 
-  granted(request: SimulatedRequest, lease: Lease, crashesBefore: number): void {
+  granted(request: SimulatedRequest, lease: Lease, { crashes, ordered }: SimulatedEngine): void {
     this.#stopWaiting(request);
     request.phase = "running";
     request.lease = lease;
-    request.crashesBefore = crashesBefore;
+    request.crashesBefore = crashes;
+    request.startsBefore = ordered.start;
     this.running(request.plan.model).add(request);
     request.end = this.#clock.after(request.plan.holdMs, () => this.#end(request, request.plan.outcome));
   }

@@ -31,10 +31,12 @@ export function neighbours(view: View, engine: SimulatedEngine): SimulatedEngine
 
 /** Leases of the engine's present life that have not been handed in. */
 export function leasesOut(view: View, model: ModelId, butRevoked = false): number {
-  const { crashes } = view.engines.get(model);
+  const { crashes, ordered } = view.engines.get(model);
   let count = 0;
-  for (const { crashesBefore, revoked } of view.clients.running(model)) {
-    if (crashesBefore === crashes && !(butRevoked && revoked)) count += 1;
+  for (const { crashesBefore, startsBefore, revoked } of view.clients.running(model)) {
+    // Who was told of the end of an earlier life, and takes his time, holds nothing of this one.
+    const isOver = revoked && (butRevoked || startsBefore < ordered.start);
+    if (crashesBefore === crashes && !isOver) count += 1;
   }
   return count;
 }

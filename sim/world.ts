@@ -160,7 +160,7 @@ export class World implements View {
         this.#note("→ grant", lease.model, lease.waiter);
         const request = this.#requestRules.onGrant(lease);
         const engine = this.engines.get(lease.model);
-        this.clients.granted(request, lease, engine.crashes);
+        this.clients.granted(request, lease, engine);
         // Whoever is sent to a dead engine finds out at once.
         if (!engine.alive) this.clients.broken(lease.model);
       },

@@ -259,3 +259,17 @@ test("Broken bytes behind a request whose answer has begun do not get into that 
   assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*begun\r\n[^]* and ended\r\n0\r\n\r\nHTTP\/1\.1 400 [^]*"error"/);
   assert.equal(answer.match(/^HTTP\/1\.1 \d/gm)?.length, 2);
 });
+
+test("A body that breaks is refused in the form of the API that it is for, with the request's id", async (context) => {
+  const stage = await createStage(context, { limits: { requestTimeoutMs: 100, timeoutCheckMs: 20 } });
+  for (const [broken, status] of [
+    ["transfer-encoding: chunked\r\n\r\nzz\r\n", 400],
+    ["content-length: 1000\r\n\r\n{", 408],
+  ] as const) {
+    const client = await RawClient.open(stage);
+    client.socket.write(`POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-request-id: abc\r\n${broken}`);
+    const answer = await client.untilClosed();
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nx-request-id: abc\r\nrequest-id: abc\r\n`));
+    assert.match(answer, /{"type":"error","error":{"type":"invalid_request_error".*},"request_id":"abc"}$/);
+  }
+});

@@ -34,7 +34,8 @@ export interface ConnectionHost {
   epochMs(): number;
   /** Calls `fire` in `delayMs`; the answer takes that back. */
   after(delayMs: number, fire: () => void): { cancel(): void };
-  refusalOf(reason: Refusal): RefusalAnswer;
+  /** `request`: null where it could not be read. */
+  refusalOf(reason: Refusal, request: HttpRequest | null): RefusalAnswer;
   onRequest(request: HttpRequest, response: HttpResponse): void;
   /** Whether what the request asks for is not to be answered over HTTP. */
   takesOver(head: RequestHead): boolean;

@@ -319,7 +319,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     const { socket } = this;
     // With the head of one answer on the wire, a second one would become part of its body.
     if (!socket.writable || this.#response?.hasHead === true) return this.#cut();
-    const { status, bytes } = this.#host.refusalOf(reason);
+    const { status, bytes } = this.#host.refusalOf(reason, this.#request);
     if (this.#request !== null) this.#request.brokenStatus = status;
     this.#response?.block();
     socket.resume();
