@@ -18,9 +18,6 @@ const TOGETHER_MS = 250;
 /** The end of a life reaches llmux a little later than it happens, in ms. */
 const NEWS_MS = 250;
 
-/** What a client says arrives a moment later, and llmux counts from there; in ms. */
-const ARRIVAL_MS = 10;
-
 /** What may lie there unread: in the systems' buffers, and in llmux. */
 const UNREAD_MAX_BYTES = WINDOW_BYTES + 17 * 1024;
 
@@ -73,7 +70,7 @@ export class HeartbeatRules {
     // It may have been silent for longer when its engine broke.
     const latestMs = beats === 0 ? Math.max(dueMs, (outsideSinceMs ?? 0) + NEWS_MS) : dueMs;
     this.#demand(
-      nowMs <= latestMs + timerLagMs + ARRIVAL_MS,
+      nowMs <= latestMs + timerLagMs + 1,
       "heartbeats come in time",
       client,
       () => `has heard nothing for ${nowMs - silentSince(client)} ms, and a heartbeat comes each ${intervalMs} ms`,

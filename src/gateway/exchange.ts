@@ -210,11 +210,14 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
 
   /** In the queue, or while there is no engine to be waited for. */
   #listen(place: Waiting | null): void {
-    this.#stopListening();
-    if (!this.#wantsStream || this.#forEngine === null) return;
+    if (!this.#wantsStream || this.#forEngine === null) return this.#stopListening();
+    const { heart } = this.#house;
     const { model } = this.#forEngine;
+    const before = this.#beats;
     this.#beats = { place, model, onBeat: (comment) => this.#guard(() => this.#beat(comment)) };
-    this.#house.heart.add(this.#beats, this.#silentSinceMs);
+    heart.add(this.#beats, this.#silentSinceMs);
+    // Only now: a beat that is due in this moment keeps its timer, and is not put off by another one.
+    if (before !== null) heart.remove(before);
   }
 
   /** The first one promises a stream, so from here on whatever goes wrong is told as its last event. */
