@@ -16,6 +16,9 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 /** The program `vllm` of the environment that setup.sh makes. */
 export const VLLM = process.env["LLMUX_VLLM_COMMAND"] ?? join(ROOT, ".cache/vllm-venv/bin/vllm");
 
+/** The Python of that environment, which has the official clients. */
+export const PYTHON = process.env["LLMUX_VLLM_PYTHON"] ?? join(ROOT, ".cache/vllm-venv/bin/python");
+
 /** The folder with the models that make-models.py makes. */
 export const MODELS = process.env["LLMUX_VLLM_MODELS"] ?? join(ROOT, ".cache/vllm-models");
 

@@ -1,10 +1,10 @@
 /** Runs the tests that are written in Python, with the official Python clients, against a gateway. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { VLLM } from "./llmux-run.ts";
+import { PYTHON } from "./llmux-run.ts";
 
 const FOLDER = fileURLToPath(new URL("../python/", import.meta.url));
 
@@ -15,7 +15,7 @@ export async function runPython(
   variables: Readonly<Record<string, string>>,
 ): Promise<void> {
   const env = { PATH: process.env["PATH"] ?? "", PYTHONDONTWRITEBYTECODE: "1", ...variables };
-  const child = spawn(join(dirname(VLLM), "python"), [join(FOLDER, file), "--verbose"], {
+  const child = spawn(PYTHON, [join(FOLDER, file), "--verbose"], {
     env,
     stdio: ["ignore", "ignore", "pipe"],
   });
