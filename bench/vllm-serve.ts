@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
@@ -32,6 +33,9 @@ const OUTPUT_TOKENS = 32;
 
 /** A start of vLLM, and one run of the load generator, on a busy machine. */
 const LIMIT_MS = 300_000;
+
+/** One is left to llmux and the load generator. */
+const ENGINE_CORES = Math.max(1, availableParallelism() - 1);
 
 const KEY = createKey();
 
@@ -94,7 +98,9 @@ export async function vllmServe(): Promise<Report> {
   return {
     tables: [{ title, columns, rows }],
     checks: [],
-    notes: ["The load generator, vLLM and llmux share the cores: what llmux needs of them, vLLM does not have."],
+    notes: [
+      `The engine has ${ENGINE_CORES} of ${availableParallelism()} cores; llmux and the load generator share what is left.`,
+    ],
   };
 }
 
@@ -116,7 +122,8 @@ function configOf(ground: BenchGround, port: number, enginePort: number): object
     host: "127.0.0.1",
     port,
     metrics_port: 0,
-    vllm_command: VLLM,
+    // Two cores that an engine's processes poll leave none to anybody for seconds: see test/vllm/README.md.
+    vllm_command: ground.executable("vllm", `exec taskset -c 0-${ENGINE_CORES - 1} '${VLLM}' "$@"`),
     nvidia_smi_command: "false",
     state_dir: join(ground.folder, "state"),
     api_keys: [{ name: "bench", hash: hashOfKey(KEY) }],
