@@ -66,7 +66,7 @@ export class GatewayWorkers implements Gateway, SeatOwner {
   readonly #memory: SharedMemory;
   readonly #startedAtEpochMs: number;
   readonly #madeResponses = new MadeResponses();
-  /** By their numbers; one that has ended stays until there is another. */
+  /** Those whose threads run, by their numbers. */
   readonly #seats = new Map<number, Seat>();
   /** In a row, of those that lived for a short time only. */
   readonly #deaths = new Map<number, number>();

@@ -35,7 +35,7 @@ export type FromWorker =
   | { readonly kind: "how is"; readonly question: QuestionId; readonly life: LifeId; readonly model: ModelId }
   | { readonly kind: "look at queues"; readonly question: QuestionId }
   | { readonly kind: "surge over" }
-  /** The answer to `WorkerOrder`s that have one. */
+  /** The answer to a `WorkerOrder`. */
   | { readonly kind: "done"; readonly question: QuestionId; readonly result: OrderResult };
 
 /** What comes of an order: an address for "listen", a time for "oldest arrival". */

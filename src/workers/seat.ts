@@ -1,8 +1,9 @@
 /** The main thread's side of one worker: what is said to it and heard from it, until its thread ends. */
 import { receiveMessageOnPort } from "node:worker_threads";
 import type { ModelId } from "../core/model.ts";
-import type { FromWorker, OrderResult, QuestionId, ToWorker, WorkerOrder } from "./messages.ts";
+import type { FromWorker, OrderResult, ToWorker, WorkerOrder } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
+import { Questions } from "./questions.ts";
 import type { LeaseHolder } from "./lease-hub.ts";
 import type { Thread } from "./thread.ts";
 
@@ -25,9 +26,9 @@ export class Seat implements LeaseHolder {
   readonly #owner: SeatOwner;
   readonly #thread: Thread;
   readonly #outbox: Outbox<ToWorker>;
-  readonly #questions = new Map<QuestionId, (result: OrderResult) => void>();
-  #lastQuestion: QuestionId = 0;
-  #hasEnded = false;
+  readonly #orders = new Questions<OrderResult>();
+  /** The reason, when the thread has ended. */
+  #end: string | null = null;
 
   constructor(
     owner: SeatOwner,
@@ -42,28 +43,25 @@ export class Seat implements LeaseHolder {
     this.#thread = thread;
     this.#outbox = new Outbox<ToWorker>(thread.port);
     thread.port.on("message", (messages: readonly FromWorker[]) => this.#hear(messages));
-    this.ended = thread.ended.then((reason) => this.#end(reason));
+    this.ended = thread.ended.then((reason) => this.#onEnded(reason));
   }
 
   /** Nobody hears it when the thread has ended. */
   say(message: ToWorker): void {
-    if (!this.#hasEnded) this.#outbox.say(message);
+    if (this.#end === null) this.#outbox.say(message);
   }
 
   prepare(model: ModelId): void {
-    if (!this.#hasEnded) this.#owner.onPrepare(this, model);
+    if (this.#end === null) this.#owner.onPrepare(this, model);
   }
 
   /** Resolves with what has come of it. Rejects when that is a failure, or the thread ends first. */
   async order(order: WorkerOrder): Promise<OrderResult> {
-    this.#lastQuestion += 1;
-    const question = this.#lastQuestion;
-    const answered = new Promise<OrderResult>((resolve) => {
-      this.#questions.set(question, resolve);
+    const result = await new Promise<OrderResult>((resolve) => {
+      // Not a race with `ended`: that would keep every order for as long as the thread lives.
+      if (this.#end !== null) resolve({ kind: "failed", message: this.#end });
+      else this.say({ kind: "order", question: this.#orders.add(resolve), order });
     });
-    this.say({ kind: "order", question, order });
-    const gone = this.ended.then((reason): OrderResult => ({ kind: "failed", message: reason }));
-    const result = await Promise.race([answered, gone]);
     if (result.kind === "failed") throw new Error(result.message);
     return result;
   }
@@ -90,17 +88,16 @@ export class Seat implements LeaseHolder {
 
   #hear(messages: readonly FromWorker[]): void {
     for (const message of messages) {
-      if (message.kind === "done") {
-        this.#questions.get(message.question)?.(message.result);
-        this.#questions.delete(message.question);
-      } else this.#owner.onMessage(this, message);
+      if (message.kind === "done") this.#orders.answer(message.question, message.result);
+      else this.#owner.onMessage(this, message);
     }
   }
 
-  #end(reason: string): string {
+  #onEnded(reason: string): string {
     this.drain();
-    this.#hasEnded = true;
+    this.#end = reason;
     this.#thread.port.close();
+    this.#orders.answerAll({ kind: "failed", message: reason });
     return reason;
   }
 }

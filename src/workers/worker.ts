@@ -1,10 +1,10 @@
 /** One worker: a whole gateway, whose scheduler is in the main thread. */
 import type { MessagePort } from "node:worker_threads";
-import { unreachable } from "../base/assert.ts";
+import { assert, unreachable } from "../base/assert.ts";
 import { describeError } from "../base/failure.ts";
 import type { TlsIdentity } from "../base/tls-identity.ts";
-import type { WaiterId } from "../core/lease.ts";
 import type { ModelId } from "../core/model.ts";
+import type { ApiKey } from "../gateway/doorkeeper.ts";
 import type { EngineStates } from "../gateway/engine-states.ts";
 import type { QueueView } from "../gateway/heart.ts";
 import { LeaseDesk, type Waiting } from "../gateway/lease-desk.ts";
@@ -14,6 +14,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { EngineHealth } from "../ports/engine-directory.ts";
 import type { FromWorker, OrderResult, QuestionId, ToWorker, WorkerOrder } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
+import { Questions } from "./questions.ts";
 import { RemoteEngines, type CreateConnections } from "./remote-engines.ts";
 import { RemoteScheduler } from "./remote-scheduler.ts";
 import { sayDestroyed, sharedConnections, sharedKeyCounts } from "./shared-counts.ts";
@@ -44,11 +45,9 @@ class GatewayWorker {
   readonly #engines: RemoteEngines;
   readonly #desk: LeaseDesk;
   readonly #gateway: Gateway;
-  /** Whoever waits for an answer, by the number of the question. */
-  readonly #looking = new Map<QuestionId, (view: QueueView) => void>();
-  readonly #finding = new Map<QuestionId, (model: ModelId | null) => void>();
-  readonly #examining = new Map<QuestionId, (health: EngineHealth) => void>();
-  #lastQuestion: QuestionId = 0;
+  readonly #looking = new Questions<QueueView>();
+  readonly #finding = new Questions<ModelId | null>();
+  readonly #examining = new Questions<EngineHealth>();
   #states: EngineStates;
   #tls: TlsIdentity | null;
 
@@ -60,13 +59,13 @@ class GatewayWorker {
     this.#tls = setup.tls;
     this.#outbox = new Outbox<FromWorker>(port);
     this.#scheduler = new RemoteScheduler(this.#say, () => this.#desk);
-    this.#engines = new RemoteEngines(platform.createConnections, (life, model) => {
-      const question = this.#newQuestion();
-      this.#say({ kind: "how is", question, life, model });
-      return new Promise((resolve) => {
-        this.#examining.set(question, resolve);
-      });
-    });
+    this.#engines = new RemoteEngines(
+      platform.createConnections,
+      (life, model) =>
+        new Promise((resolve) => {
+          this.#say({ kind: "how is", question: this.#examining.add(resolve), life, model });
+        }),
+    );
     this.#desk = new LeaseDesk({
       clock: this.#clock,
       scheduler: () => this.#scheduler,
@@ -108,34 +107,26 @@ class GatewayWorker {
     const { apiKeys, memory, worker, startedAtEpochMs } = this.#setup;
     const indexes = new Map(apiKeys.map((key, index) => [key, index]));
     const nowMs = (): number => this.#clock.nowMs();
+    const indexOf = (key: ApiKey): number => {
+      const index = indexes.get(key);
+      assert(index !== undefined, `${key.name} is no key of this gateway`);
+      return index;
+    };
     return {
       connections: sharedConnections(memory, worker),
-      keyCountsOf: (allowance: (typeof apiKeys)[number]) =>
-        sharedKeyCounts(memory, worker, { index: indexes.get(allowance) ?? 0, allowance }, nowMs),
+      keyCountsOf: (key: ApiKey) => sharedKeyCounts(memory, worker, { index: indexOf(key), allowance: key }, nowMs),
       madeResponses: new MadeResponses({
         tell: (id, model) => {
           this.#say({ kind: "response made", id, model });
           // Its client may ask another worker for it as soon as it knows its id.
           this.#outbox.flush();
         },
-        ask: (id, found) => {
-          const question = this.#newQuestion();
-          this.#finding.set(question, found);
-          this.#say({ kind: "who made", question, id });
-        },
+        ask: (id, found) => this.#say({ kind: "who made", question: this.#finding.add(found), id }),
       }),
-      lookAtQueues: (done: (view: QueueView) => void) => {
-        const question = this.#newQuestion();
-        this.#looking.set(question, done);
-        this.#say({ kind: "look at queues", question });
-      },
+      lookAtQueues: (done: (view: QueueView) => void) =>
+        this.#say({ kind: "look at queues", question: this.#looking.add(done) }),
       startedAtEpochMs,
     };
-  }
-
-  #newQuestion(): QuestionId {
-    this.#lastQuestion += 1;
-    return this.#lastQuestion;
   }
 
   #onSurgeOver(): void {
@@ -162,13 +153,9 @@ class GatewayWorker {
       case "queues":
         return this.#onQueues(message);
       case "made by":
-        this.#finding.get(message.question)?.(message.model);
-        this.#finding.delete(message.question);
-        return undefined;
+        return this.#finding.answer(message.question, message.model);
       case "health":
-        this.#examining.get(message.question)?.(message.health);
-        this.#examining.delete(message.question);
-        return undefined;
+        return this.#examining.answer(message.question, message.health);
       case "renew tls":
         this.#tls = message.identity;
         return this.#gateway.renewTls(message.identity);
@@ -182,16 +169,11 @@ class GatewayWorker {
   #onQueues({ question, progress, positions }: Extract<ToWorker, { kind: "queues" }>): void {
     const progresses = new Map(progress);
     const places = positions.flatMap(([waiter, position]): [Waiting, number][] => {
-      const place = this.#placeOf(waiter);
+      const place = this.#desk.waitingAs(waiter);
       return place === null ? [] : [[place, position]];
     });
     const view = { progressOf: (model: ModelId) => progresses.get(model) ?? null, positions: new Map(places) };
-    this.#looking.get(question)?.(view);
-    this.#looking.delete(question);
-  }
-
-  #placeOf(waiter: WaiterId): Waiting | null {
-    return this.#desk.waitingAs(waiter);
+    this.#looking.answer(question, view);
   }
 
   #obey(question: QuestionId, order: WorkerOrder): void {
@@ -231,7 +213,7 @@ class GatewayWorker {
   }
 }
 
-/** The same time as in the main thread, to the microsecond. */
+/** The same time as in the main thread, but for what passes between two looks at two clocks. */
 function clockFrom(zeroMs: number, clock: Clock): Clock {
   const shiftMs = zeroOf(clock.nowMs()) - zeroMs;
   return {
