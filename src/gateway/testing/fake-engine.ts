@@ -43,12 +43,15 @@ export class FakeEngine {
   #server: Server | null = null;
   #port = 0;
   #connection: EngineConnection | null = null;
+  #isDestroyed = false;
 
   get connection(): EngineConnection | null {
     return this.#connection;
   }
 
+  /** Does nothing when it was destroyed, before or meanwhile. */
   async start(): Promise<void> {
+    if (this.#isDestroyed) return;
     const server = createServer((request, response) => this.#onRequest(request, response));
     server.keepAliveTimeout = 0;
     if (this.upgradeHandler !== null) {
@@ -61,6 +64,7 @@ export class FakeEngine {
     await new Promise<void>((resolve) => {
       server.listen(this.#port, "127.0.0.1", resolve);
     });
+    if (this.#isDestroyed) return void server.close();
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
     this.lives += 1;
@@ -85,6 +89,13 @@ export class FakeEngine {
     const dispatcher = this.#connection?.dispatcher;
     this.#connection = null;
     void dispatcher?.destroy();
+  }
+
+  /** Its last life is over: what a test leads to at its end may be its model's turn, and would keep the process from ending. */
+  destroy(): void {
+    this.#isDestroyed = true;
+    this.die();
+    this.forget();
   }
 
   async #health(origin: string): Promise<EngineHealth> {

@@ -66,6 +66,7 @@ export class Stage {
   readonly gateway: Gateway;
   readonly #onBringUp: (stage: Stage, model: string) => void;
   #alarm: NodeJS.Timeout | undefined;
+  #isClosed = false;
   port = 0;
   /** Of whoever is asked about. */
   progress: StartProgress | null = null;
@@ -138,14 +139,11 @@ export class Stage {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.gateway.destroy();
     await this.gateway.idle();
-    // What ended just now may have set the alarm again.
     clearTimeout(this.#alarm);
-    for (const engine of this.engines.values()) {
-      engine.die();
-      engine.forget();
-    }
+    for (const engine of this.engines.values()) engine.destroy();
   }
 
   #effects(): Effects {
@@ -174,7 +172,7 @@ export class Stage {
       revoke: (lease, reason) => this.desk.onRevoke(lease, reason),
       alarmAt: (timeMs) => {
         clearTimeout(this.#alarm);
-        if (timeMs === null) return;
+        if (timeMs === null || this.#isClosed) return;
         this.#alarm = setTimeout(() => this.scheduler.onAlarm(this.nowMs), Math.max(0, timeMs - this.nowMs));
       },
       record: (entry) => {

@@ -55,6 +55,7 @@ export class WorkersStage {
   readonly #followed = new WeakSet<object>();
   readonly #entry: URL;
   #alarm: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(options: WorkersStageOptions) {
     this.#entry = new URL(options.entry ?? "mortal-worker.ts", import.meta.url);
@@ -136,13 +137,11 @@ export class WorkersStage {
     this.scheduler.onCrashed(model, failure("engine_crashed", "it was killed"), realClock.nowMs());
   }
 
-  async close(): Promise<void> {
+  close(): void {
+    this.#isClosed = true;
     this.gateway.destroy();
     clearTimeout(this.#alarm);
-    for (const engine of this.engines.values()) {
-      engine.die();
-      engine.forget();
-    }
+    for (const engine of this.engines.values()) engine.destroy();
   }
 
   #connection(model: string): EngineConnection | null {
@@ -189,7 +188,7 @@ export class WorkersStage {
       revoke: (lease, reason) => this.gateway.hub.onRevoke(lease, reason),
       alarmAt: (timeMs) => {
         clearTimeout(this.#alarm);
-        if (timeMs === null) return;
+        if (timeMs === null || this.#isClosed) return;
         this.#alarm = setTimeout(() => this.scheduler.onAlarm(now()), Math.max(0, timeMs - now()));
       },
       record: (entry) => this.gateway.onJournal(entry),
@@ -215,7 +214,7 @@ export async function createWorkersStage(
     );
   context.after(async () => {
     const ended = threads();
-    await stage.close();
+    stage.close();
     await Promise.all(ended);
     // What the ends of the threads lead to happens in the same turn.
     await new Promise((resolve) => void setImmediate(resolve));
