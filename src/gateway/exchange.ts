@@ -10,11 +10,13 @@ import { Attempt, isOwnBug, type AttemptOwner, type EngineRequest } from "./atte
 import { BodyIntake, type BodyOwner, type RequestBody } from "./body.ts";
 import type { BodyAsk } from "./body-ask.ts";
 import { breakOff } from "./break-off.ts";
+import { refusalAnswer } from "./client-error.ts";
 import type { Guest } from "./doorkeeper.ts";
 import { errorAnswer, errorStatus } from "./errors.ts";
 import { errorEvent, errorEventOf, LINE_FEED, STREAM_HEADERS } from "./event-stream.ts";
 import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import type { Listener } from "./heart.ts";
+import type { Refusal } from "./http1/connection-host.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
 import type { HttpResponse, ResponseOwner } from "./http1/http-response.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
@@ -52,6 +54,7 @@ const UNREAD_BEATS_MAX = 16 * 1024;
 
 /** Of a request whose client left; nobody ever sees it. */
 const CLIENT_LEFT_STATUS = 499;
+const CLIENT_LEFT: Result = { status: CLIENT_LEFT_STATUS, outcome: "abandoned" };
 
 /**
  * The way of a request: body, model, lease, one or more attempts, end. Whatever happens, it ends with the response's
@@ -145,6 +148,14 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     this.#destination = destination;
     if (this.#request.head.expectsContinue) this.#response.writeContinue();
     this.#intake = new BodyIntake(this.#request, destination.form, this.#house.bodyLimits, this);
+  }
+
+  refusalOf(reason: Refusal): string {
+    this.#intake?.cancel();
+    const { status, failure: why, text, bodyBytes } = refusalAnswer(reason, this.#dialect, this.#headers.requestId);
+    this.#ownBytesOut = bodyBytes;
+    this.#result = { status, outcome: "refused", failure: why, isFinal: true };
+    return text;
   }
 
   onBodyRefused(reason: Failure): void {
@@ -437,8 +448,8 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
 
   #close(): void {
     const isWhole = this.#response.isFinished && this.#result !== null;
-    if (!isWhole && this.#result?.isFinal !== true) this.#result = this.#leftBehind();
-    const result = this.#result ?? this.#leftBehind();
+    if (!isWhole && this.#result?.isFinal !== true) this.#result = CLIENT_LEFT;
+    const result = this.#result ?? CLIENT_LEFT;
     try {
       this.#crashNotice?.cancel();
       this.#stallWatch?.cancel();
@@ -457,13 +468,6 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       this.#hasEntered = false;
       this.#house.onEnded(this, this.#accessRecord(result));
     }
-  }
-
-  /** The client has gone, or the server has cut it off because its request was broken. */
-  #leftBehind(): Result {
-    const status = this.#request.brokenStatus;
-    if (status !== null) return { status, outcome: "refused" };
-    return { status: CLIENT_LEFT_STATUS, outcome: "abandoned" };
   }
 
   #accessRecord({ status, outcome, failure: reason }: Result): AccessRecord {

@@ -62,7 +62,7 @@ export function receive(house: ExchangeHouse, request: HttpRequest, headers: Req
   const { path } = target;
   const dialect = dialectOf(path);
   const outside = (destination: Destination): Reception => ({ dialect, route: null, guest: null, destination });
-  if (!headers.hasHost && httpVersion === "1.1") return outside(refused(NO_HOST));
+  if (!headers.hasHost && httpVersion === "1.1") return outside({ ...refused(NO_HOST), closes: true });
   const route = findRoute(path);
   let guest: Guest | null = null;
   if (route?.answerer !== "health") {

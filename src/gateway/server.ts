@@ -6,7 +6,7 @@ import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 
-import { refusalOf } from "./client-error.ts";
+import { headRefusal } from "./client-error.ts";
 import { OwnCount, type Commons } from "./commons.ts";
 import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
 import { ConnectionLimit } from "./connection-limit.ts";
@@ -15,6 +15,7 @@ import type { EngineStates } from "./engine-states.ts";
 import { Exchange } from "./exchange.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import { Heart } from "./heart.ts";
+import type { Refusal } from "./http1/connection-host.ts";
 import { HttpListener } from "./http1/http-listener.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
 import type { HttpResponse } from "./http1/http-response.ts";
@@ -136,10 +137,12 @@ class HttpGateway implements Gateway {
   readonly #surge: Surge;
   #onIdle: (() => void)[] = [];
   readonly #isOneOfMany: boolean;
+  readonly #onAccess: (record: AccessRecord) => void;
   #isStopping = false;
 
   constructor(options: GatewayOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#onAccess = options.onAccess;
     const { clock, models, apiKeys = [], adminKeyHash = null, desk, commons } = options;
     const countsOf = commons === undefined ? {} : { countsOf: commons.keyCountsOf };
     this.#house = {
@@ -167,7 +170,7 @@ class HttpGateway implements Gateway {
       stallTimeoutMs: limits.stallTimeoutMs,
       createdAtEpochS: Math.floor((commons?.startedAtEpochMs ?? clock.epochMs()) / 1_000),
       onBug: options.onBug,
-      onEnded: (exchange, record) => this.#onEnded(exchange, () => options.onAccess(record)),
+      onEnded: (exchange, record) => this.#onEnded(exchange, record),
       isSurplus: (request) => this.#connections.isSurplus(request.socket),
     };
     this.#surge = new Surge(options.onSurgeOver ?? (() => {}));
@@ -176,7 +179,7 @@ class HttpGateway implements Gateway {
       clock,
       speaksTls: options.tls !== undefined,
       handlers: {
-        refusalOf,
+        refusalOf: (reason, headBytes) => this.#refuseHead(reason, headBytes),
         onRequest: (request, response) => this.#onRequest(request, response),
         takesOver: (head) => isWebSocket(head) && splitTarget(head.url).path === REALTIME_PATH,
         onTakenOver: (request, rest) => this.#onTakenOver(request, rest),
@@ -257,14 +260,24 @@ class HttpGateway implements Gateway {
     if (this.#isStopping) session.closeAfterwards();
   }
 
-  #onEnded(exchange: OpenRequest, tell: () => void): void {
-    this.#open.remove(exchange);
-    this.#surge.onCount(this.#open.size);
+  #refuseHead(reason: Refusal, headBytes: number): string {
+    const { text, record } = headRefusal(reason, headBytes, this.#house.clock.epochMs());
+    if (record !== null) this.#tell(record);
+    return text;
+  }
+
+  #tell(record: AccessRecord): void {
     try {
-      tell();
+      this.#onAccess(record);
     } catch (error) {
       this.#house.onBug(error);
     }
+  }
+
+  #onEnded(exchange: OpenRequest, record: AccessRecord): void {
+    this.#open.remove(exchange);
+    this.#surge.onCount(this.#open.size);
+    this.#tell(record);
     // The connection of an answer that had begun before the stop becomes idle only after this.
     if (this.#isStopping) setImmediate(() => this.#listener.closeIdle());
     if (this.#open.size > 0) return;

@@ -8,10 +8,11 @@ import type { ModelId } from "../core/model.ts";
  */
 export type AccessOutcome = "served" | "refused" | "failed" | "abandoned";
 
-/** One request, from its headers to the last byte of its answer. */
+/** One request, from its headers to the last byte of its answer; or what was sent in the place of one and could not be read. */
 export interface AccessRecord {
   readonly requestId: string;
-  readonly method: string;
+  /** Null where the headers could not be read, or did not come. */
+  readonly method: string | null;
   /** The route it took, such as `/v1/chat/completions`; null for a path that is none. */
   readonly route: string | null;
   /** Null where the request named none of the configured models. */
@@ -21,12 +22,14 @@ export interface AccessRecord {
   /** The HTTP status that was sent; 499 if the client left before one was. */
   readonly status: number;
   readonly outcome: AccessOutcome;
-  /** When its headers had come, in ms since 1970. */
+  /** When its headers had come, in ms since 1970; or when it was clear that they would not. */
   readonly arrivedAtEpochMs: number;
   readonly durationMs: number;
   /** How much of that it waited for its model. */
   readonly waitedMs: number;
+  /** Of the body; where the headers could not be read, what has come of them. */
   readonly bytesIn: number;
+  /** Of the answer's body. */
   readonly bytesOut: number;
   /** What the engine's answer says that the prompt had; null where it does not say. */
   readonly promptTokens: number | null;

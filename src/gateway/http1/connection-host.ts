@@ -7,13 +7,6 @@ import type { RequestHead } from "./request-head.ts";
 /** Why a connection is closed with an answer of its own. */
 export type Refusal = "broken" | "too slow" | "headers too large" | "extensions too large";
 
-/** What is said then. */
-export interface RefusalAnswer {
-  readonly status: number;
-  /** A whole answer. */
-  readonly bytes: string;
-}
-
 /** Times are in the looks that `look` takes at each connection: counting them costs less than asking a clock for each request. */
 export interface ConnectionLimits {
   /** All headers of a request, with its first line. */
@@ -34,8 +27,8 @@ export interface ConnectionHost {
   epochMs(): number;
   /** Calls `fire` in `delayMs`; the answer takes that back. */
   after(delayMs: number, fire: () => void): { cancel(): void };
-  /** `request`: null where it could not be read. */
-  refusalOf(reason: Refusal, request: HttpRequest | null): RefusalAnswer;
+  /** What is said, as a whole answer, to one whose request could not be read. `headBytes`: how much of its head has come. */
+  refusalOf(reason: Refusal, headBytes: number): string;
   onRequest(request: HttpRequest, response: HttpResponse): void;
   /** Whether what the request asks for is not to be answered over HTTP. */
   takesOver(head: RequestHead): boolean;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ResponseOwner } from "./http-response.ts";
 import { answerWith, bodiesIn, PlayedConnection } from "./testing/played-connection.ts";
 
 const GET = "GET /a HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -7,6 +8,8 @@ const GET = "GET /a HTTP/1.1\r\nhost: x\r\n\r\n";
 function post(body: string, headers = ""): string {
   return `POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n${headers}\r\n${body}`;
 }
+
+const QUIET_OWNER: ResponseOwner = { onDrain() {}, onUnsent() {}, refusalOf: () => "", onClosed() {} };
 
 function chunked(...bodies: readonly string[]): string {
   const chunks = [...bodies, ""].map((body) => `${body.length.toString(16)}\r\n${body}\r\n`);
@@ -61,7 +64,7 @@ test("A client that hangs up between two turns is parted with in order", async (
     const play = new PlayedConnection();
     const onClosed = (): void => void (play.requests.length === answered && play.socket.hangUp());
     play.onPlayed = ({ response }) => {
-      response.ownBy({ onDrain() {}, onUnsent() {}, onClosed });
+      response.ownBy({ ...QUIET_OWNER, onClosed });
       answerWith(response, "");
     };
     await play.say(GET.repeat(100));
@@ -122,7 +125,7 @@ test("What is broken behind an answer gets no second one", async () => {
   answerWith(play.at(0).response, "no");
   await play.settle();
   await play.say("nonsense");
-  assert.deepEqual(play.refusals, []);
+  assert.deepEqual(play.at(0).refusals, []);
   assert.deepEqual(bodiesIn(play.socket.heard), ["no"]);
   assert.equal(play.socket.destroyed, true);
   assert.equal(play.goes, 1);
@@ -150,7 +153,7 @@ test("What is broken is told so, once, and the connection ends a moment later", 
   ]) {
     const play = new PlayedConnection();
     await play.say(text, text === "G\r" ? "x" : "", GET, "x");
-    assert.deepEqual(play.refusals, ["broken"], JSON.stringify(text));
+    assert.deepEqual([...play.refusals, ...(play.requests[0]?.refusals ?? [])], ["broken"], JSON.stringify(text));
     assert.equal(play.socket.heard, "HTTP/1.1 499 broken\r\n\r\n");
     assert.equal(play.socket.destroyed, false);
     await play.clock.pass(1_000);
@@ -169,10 +172,10 @@ test("Whoever has read the refusal and hangs up is not waited for", async () => 
   assert.equal(play.clock.pending, 0);
 });
 
-test("A request that turns out to be broken is told so in the place of its answer, and its host learns it", async () => {
+test("A request that turns out to be broken is told so in the place of its answer, as the owner of that says", async () => {
   const play = new PlayedConnection();
   await play.say("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n", "x");
-  assert.equal(play.at(0).request.brokenStatus, 499);
+  assert.deepEqual(play.at(0).refusals, ["broken"]);
   assert.equal(play.at(0).response.write(Buffer.from("too late")), true);
   await play.clock.pass(1_000);
   assert.equal(play.at(0).closes, 1);
@@ -198,7 +201,7 @@ test("With half an answer on the wire, what is broken breaks the connection with
   await play.say("x");
   assert.match(play.socket.heard, /4\r\nhalf\r\n$/);
   assert.equal(play.socket.destroyed, true);
-  assert.deepEqual(play.refusals, []);
+  assert.deepEqual(play.at(0).refusals, []);
 });
 
 test("Headers above the limit are refused, whether their end is there or not", async () => {
@@ -215,7 +218,7 @@ test("Headers above the limit are refused, whether their end is there or not", a
 test("Too many extensions of chunks are refused", async () => {
   const play = new PlayedConnection();
   await play.say(`POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;${"a".repeat(20_000)}`);
-  assert.deepEqual(play.refusals, ["extensions too large"]);
+  assert.deepEqual(play.at(0).refusals, ["extensions too large"]);
 });
 
 test("A client that hangs up between two requests is parted with in order; in the middle of one, it is gone", async () => {
@@ -261,6 +264,7 @@ test("Whoever says nothing, or half a head, is told that it takes too long", asy
     assert.deepEqual(play.refusals, []);
     play.look();
     assert.deepEqual(play.refusals, ["too slow"], JSON.stringify(text));
+    assert.equal(play.headBytes, text.replace("\r\n", "").length, "line ends before a request are none");
   }
 });
 
@@ -268,9 +272,9 @@ test("Whoever sends half a body, too; but an answer may take as long as it likes
   const play = new PlayedConnection();
   await play.say(post("x").slice(0, -1));
   play.look(10);
-  assert.deepEqual(play.refusals, []);
+  assert.deepEqual(play.at(0).refusals, []);
   play.look();
-  assert.deepEqual(play.refusals, ["too slow"]);
+  assert.deepEqual(play.at(0).refusals, ["too slow"]);
   const slow = new PlayedConnection();
   await slow.say(GET);
   slow.look(1_000);
@@ -409,7 +413,7 @@ test("What the host throws ends the connection, and is told", async () => {
   piped.onPlayed = boom;
   await piped.say(GET + GET);
   const drained = new PlayedConnection();
-  drained.onPlayed = ({ response }) => response.ownBy({ onDrain: boom, onUnsent() {}, onClosed() {} });
+  drained.onPlayed = ({ response }) => response.ownBy({ ...QUIET_OWNER, onDrain: boom });
   await drained.say(GET);
   drained.socket.isStuck = true;
   drained.at(0).response.writeHead(200, []);

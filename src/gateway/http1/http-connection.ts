@@ -93,9 +93,9 @@ export class HttpConnection implements ResponseWay, ChunkListener {
       if (waited > limits.headersLooks) this.socket.destroy();
     } else if (this.#request !== null) {
       if (this.#request.isComplete) this.#lookAhead();
-      else if (waited > limits.requestLooks) this.#refuse("too slow");
+      else if (waited > limits.requestLooks) this.#refuseBody("too slow");
     } else if (this.#beginning !== null || !this.#hasServed) {
-      if (waited > limits.headersLooks) this.#refuse("too slow");
+      if (waited > limits.headersLooks) this.#refuseHead("too slow", this.#beginning?.length ?? 0);
     } else if (waited > limits.keepAliveLooks) this.socket.destroy();
   }
 
@@ -160,15 +160,16 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     if (bytes[0] === CARRIAGE_RETURN && bytes[1] === LINE_FEED) return this.#onBlankLines(bytes);
     // Its end may have begun in what was there before.
     const end = bytes.indexOf(HEAD_END, Math.max(0, known - HEAD_END.length + 1));
-    if ((end === -1 ? bytes.length : end) > limits.headerBytesMax) return this.#refuse("headers too large");
+    if ((end === -1 ? bytes.length : end) > limits.headerBytesMax)
+      return this.#refuseHead("headers too large", bytes.length);
     if (end === -1) {
-      if (!mayBeHead(bytes, known)) this.#refuse("broken");
+      if (!mayBeHead(bytes, known)) this.#refuseHead("broken", bytes.length);
       else this.#beginning ??= new HeldBytes(bytes);
       return;
     }
     this.#beginning = null;
     const head = readRequestHead(bytes.toString("latin1", 0, end + 2));
-    if (head === null) return this.#refuse("broken");
+    if (head === null) return this.#refuseHead("broken", bytes.length);
     this.#begin(head, bytes, end + HEAD_END.length);
   }
 
@@ -177,7 +178,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     while (bytes[at] === CARRIAGE_RETURN && bytes[at + 1] === LINE_FEED) at += 2;
     this.#beginning = null;
     this.#blankLines += at / 2;
-    if (this.#blankLines > BLANK_LINES_MAX) this.#refuse("broken");
+    if (this.#blankLines > BLANK_LINES_MAX) this.#refuseHead("broken", bytes.length);
     else if (at < bytes.length) this.#onHeadBytes(bytes.subarray(at));
   }
 
@@ -209,8 +210,8 @@ export class HttpConnection implements ResponseWay, ChunkListener {
       if (this.#missingBytes > 0) return;
     } else {
       const progress = this.#chunks.push(bytes, from, this);
-      if (progress === "broken") return this.#refuse("broken");
-      if (progress === "extensions too long") return this.#refuse("extensions too large");
+      if (progress === "broken") return this.#refuseBody("broken");
+      if (progress === "extensions too long") return this.#refuseBody("extensions too large");
       if (progress === "more") return;
       restAt = this.#chunks.restAt;
       this.#chunks = null;
@@ -309,19 +310,26 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     else this.#response.cut();
   }
 
-  #refuse(reason: Refusal): void {
+  #refuseHead(reason: Refusal, headBytes: number): void {
+    if (this.socket.writable) this.#endWith(this.#host.refusalOf(reason, headBytes));
+    else this.#cut();
+  }
+
+  #refuseBody(reason: Refusal): void {
+    const response = this.#response;
     // What is wrong is the rest of a request that has its answer: the client would take another one for that of its next request.
-    if (this.#request !== null && this.#response === null) return this.#closeInOrder();
+    if (response === null) return this.#closeInOrder();
+    // With the head of one answer on the wire, a second one would become part of its body.
+    if (response.hasHead || !this.socket.writable) return this.#cut();
+    return this.#endWith(response.refusalOf(reason));
+  }
+
+  #endWith(bytes: string): void {
     this.#isClosing = true;
     this.#waitsSince = this.#host.looks;
     this.#beginning = null;
     this.#ahead = null;
     const { socket } = this;
-    // With the head of one answer on the wire, a second one would become part of its body.
-    if (!socket.writable || this.#response?.hasHead === true) return this.#cut();
-    const { status, bytes } = this.#host.refusalOf(reason, this.#request);
-    if (this.#request !== null) this.#request.brokenStatus = status;
-    this.#response?.block();
     socket.resume();
     this.writer.flush();
     socket.end(bytes);

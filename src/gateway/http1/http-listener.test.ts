@@ -36,7 +36,7 @@ async function play(context: TestContext, speaksTls = false, headersTimeoutMs = 
       keepAliveTimeoutMs: 5_000,
     },
     handlers: {
-      refusalOf: (reason) => ({ status: 400, bytes: reason }),
+      refusalOf: (reason) => reason,
       onRequest: (request, response) => played.onRequest(request, response),
       takesOver: () => false,
       onTakenOver() {},

@@ -13,8 +13,6 @@ export interface BodyTaker {
 export class HttpRequest {
   readonly head: RequestHead;
   readonly socket: Duplex;
-  /** The status with which the connection was closed because the rest of the request was broken, or never came; null if it was not. */
-  brokenStatus: number | null = null;
   #isComplete = false;
   #taker: BodyTaker | null = null;
 

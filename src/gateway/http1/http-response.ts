@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { assert } from "../../base/assert.ts";
 import type { TurnWriter, WriteWatch } from "../../base/turn-writer.ts";
+import type { Refusal } from "./connection-host.ts";
 import { responseHead, type AnsweredRequest, type Framing } from "./response-head.ts";
 
 /** Who answers. */
@@ -12,6 +13,8 @@ export interface ResponseOwner {
   onDrain(): void;
   /** All is written, and the client has no room for the rest of it. */
   onUnsent(): void;
+  /** The rest of the request is broken, or stays away, and no head has been written: the client gets this whole answer instead. */
+  refusalOf(reason: Refusal): string;
   /** All has been given to the system, or the connection is gone. Called once; nothing else is called after it. */
   onClosed(): void;
 }
@@ -189,9 +192,10 @@ export class HttpResponse implements WriteWatch {
     return hasRoom;
   }
 
-  /** For the connection alone: the client gets something else. */
-  block(): void {
+  /** For the connection alone: what the client gets instead. */
+  refusalOf(reason: Refusal): string {
     this.#isBlocked = true;
+    return this.#owner?.refusalOf(reason) ?? "";
   }
 
   /** For the connection alone. */

@@ -1,7 +1,7 @@
 /** What a server makes of the bytes of a connection: ours, and Node's own. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { ConnectionHost } from "../connection-host.ts";
+import type { ConnectionHost, Refusal } from "../connection-host.ts";
 import { HttpConnection } from "../http-connection.ts";
 import type { HttpRequest } from "../http-request.ts";
 import type { HttpResponse } from "../http-response.ts";
@@ -54,10 +54,7 @@ function hostFor(heard: Heard): ConnectionHost {
     isEnding: false,
     epochMs: () => 0,
     after: () => ({ cancel() {} }),
-    refusalOf(reason) {
-      heard.fault = reason;
-      return { status: 400, bytes: "" };
-    },
+    refusalOf: (reason) => refuse(heard, reason),
     onRequest: (request, response) => answer(heard, request, response),
     takesOver: () => false,
     onTakenOver() {},
@@ -68,10 +65,21 @@ function hostFor(heard: Heard): ConnectionHost {
   };
 }
 
+function refuse(heard: Heard, reason: Refusal): string {
+  heard.fault = reason;
+  return "";
+}
+
 function answer(heard: Heard, request: HttpRequest, response: HttpResponse): void {
   const { method, url, httpVersion: version, rawHeaders: headers } = request.head;
   const one: HeardRequest = { method, url, version, headers, body: "", isWhole: false };
   heard.requests.push(one);
+  response.ownBy({
+    onDrain() {},
+    onUnsent() {},
+    refusalOf: (reason) => refuse(heard, reason),
+    onClosed() {},
+  });
   request.take({
     onData(data) {
       one.body += data.toString("latin1");

@@ -17,6 +17,8 @@ export interface PlayedRequest {
   drains: number;
   unsents: number;
   closes: number;
+  /** Of its body. */
+  readonly refusals: Refusal[];
 }
 
 const LIMITS: ConnectionLimits = {
@@ -36,7 +38,10 @@ export class PlayedConnection implements ConnectionHost {
   readonly socket = new MemorySocket();
   readonly limits: ConnectionLimits;
   readonly requests: PlayedRequest[] = [];
+  /** Of heads. */
   readonly refusals: Refusal[] = [];
+  /** Of the last head that was refused, how much had come. */
+  headBytes: number | null = null;
   readonly bugs: unknown[] = [];
   /** What came behind the request that was taken over. */
   takenOver: string | null = null;
@@ -95,13 +100,23 @@ export class PlayedConnection implements ConnectionHost {
     return this.clock.after(delayMs, fire);
   }
 
-  refusalOf(reason: Refusal): { status: number; bytes: string } {
+  refusalOf(reason: Refusal, headBytes: number): string {
     this.refusals.push(reason);
-    return { status: 499, bytes: `HTTP/1.1 499 ${reason}\r\n\r\n` };
+    this.headBytes = headBytes;
+    return `HTTP/1.1 499 ${reason}\r\n\r\n`;
   }
 
   onRequest(request: HttpRequest, response: HttpResponse): void {
-    const played = { request, response, received: "", hasEnded: false, drains: 0, unsents: 0, closes: 0 };
+    const played: PlayedRequest = {
+      request,
+      response,
+      received: "",
+      hasEnded: false,
+      drains: 0,
+      unsents: 0,
+      closes: 0,
+      refusals: [],
+    };
     this.requests.push(played);
     response.ownBy(ownerOf(played));
     request.take({
@@ -130,6 +145,10 @@ export class PlayedConnection implements ConnectionHost {
 
 function ownerOf(played: PlayedRequest): ResponseOwner {
   return {
+    refusalOf(reason) {
+      played.refusals.push(reason);
+      return `HTTP/1.1 499 ${reason}\r\n\r\n`;
+    },
     onDrain: () => void (played.drains += 1),
     onUnsent: () => void (played.unsents += 1),
     onClosed: () => void (played.closes += 1),
