@@ -333,7 +333,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
     const message = `The client has read nothing for ${formatDuration(this.#house.stallTimeoutMs)} (client_stall_secs).`;
     const reason = failure("client_stalled", message);
     this.#result = { status: CLIENT_LEFT_STATUS, outcome: "abandoned", failure: reason, isFinal: true };
-    this.#response.destroy();
+    this.#response.cut();
   }
 
   onAnswered(attempt: Attempt): void {
@@ -509,7 +509,7 @@ export class Exchange implements Applicant, AttemptOwner, BodyOwner, OpenRequest
       else this.#fail(reason);
     } catch (further) {
       this.#house.onBug(further);
-      this.#response.destroy();
+      this.#response.cut();
     }
   }
 }

@@ -23,9 +23,6 @@ const AHEAD_BYTES_MAX = 65_536;
  */
 const AHEAD_BYTES_LIMIT = 1024 * 1024;
 
-/** A packet has room for two thousand requests; after so many of them, everybody else has a turn. */
-const IN_A_ROW_MAX = 16;
-
 /**
  * How long a client that is told off may take to read it, in ms. Closing the connection while it still sends would reset it, and the reset
  * may overtake the answer.
@@ -55,8 +52,6 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #ahead: HeldBytes | null = null;
   /** The number of the look before the present wait began: for a head, for the whole of a request, for another request. */
   #waitsSince: number;
-  /** How many requests that were sent ahead have been answered without a pause. */
-  #inARow = 0;
   #hasServed = false;
   #clientHasEnded = false;
   /** Nothing that comes is of interest any more. */
@@ -270,14 +265,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     if (!keepsAlive) return this.#closeInOrder();
     this.#hasServed = true;
     if (this.#request?.isComplete !== true) return;
-    this.#inARow = this.#ahead === null ? 0 : this.#inARow + 1;
-    if (this.#inARow < IN_A_ROW_MAX) return this.#goOn();
-    this.#inARow = 0;
-    setImmediate(() => this.#goOn());
-  }
-
-  #goOn(): void {
-    if (this.#isClosing) return;
+    // An answer is over at the end of a turn: between two that were asked for in one packet, everybody else has one.
     try {
       this.#next();
     } catch (error) {

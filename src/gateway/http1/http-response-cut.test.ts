@@ -101,10 +101,6 @@ const CUTS: Readonly<Record<string, (response: HttpResponse) => void>> = {
     response.write(PART);
     setImmediate(() => setImmediate(() => response.cut()));
   },
-  "by destroying it"(response) {
-    response.write(PART);
-    setImmediate(() => setImmediate(() => response.destroy()));
-  },
   "with last words": (response) => response.endAbruptly(PART),
 };
 

@@ -152,11 +152,6 @@ export class HttpResponse implements WriteWatch {
     this.#way.writer.watch({ onDelayed() {}, onTaken: () => this.cut() });
   }
 
-  /** Breaks the connection of a client that is not to be waited for any more; it may still read what is on its way, so this is a cut. */
-  destroy(): void {
-    this.cut();
-  }
-
   /**
    * Breaks the connection so that no client takes that for the end of the answer: one that was told the length, or reads chunks, sees that
    * something is missing; any other one does if the connection is reset.
