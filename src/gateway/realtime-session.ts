@@ -1,10 +1,9 @@
 /** One WebSocket of the realtime API: from its handshake to its end, with the lease that it holds for its whole life. */
 import type { Duplex } from "node:stream";
-import { formatDuration } from "../base/duration.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import type { ModelId } from "../core/model.ts";
-import type { AccessOutcome } from "../ports/access-record.ts";
 import type { TimerHandle } from "../ports/clock.ts";
+import { ABANDONED, stalled, type Ending } from "./ending.ts";
 import { errorStatus } from "./errors.ts";
 import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
@@ -22,13 +21,6 @@ import { chooseProtocol } from "./web-socket-handshake.ts";
 
 /** How long a client may take to name its model, in ms. */
 const NAMING_MS = 30_000;
-
-/** What a session has cost so far. */
-interface Result {
-  readonly status: number;
-  readonly outcome: AccessOutcome;
-  readonly failure?: Failure;
-}
 
 /**
  * | phase     | what the client sends is             | ends with                                              |
@@ -60,14 +52,14 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
   #talk: RealtimeTalk | null = null;
   #voice: RealtimeVoice;
   #namingLimit: TimerHandle | null = null;
-  #result: Result | null = null;
+  #ending: Ending | null = null;
   #bytesIn = 0;
   #isEnded = false;
 
-  constructor(house: ExchangeHouse, request: HttpRequest, socket: Duplex) {
+  constructor(house: ExchangeHouse, request: HttpRequest) {
     this.#house = house;
     this.#request = request;
-    this.#client = new RealtimeClient(socket, house.clock);
+    this.#client = new RealtimeClient(request.socket, house.clock);
     this.#headers = readRequestHeaders(request.head.rawHeaders);
     this.#startedAtMs = house.clock.nowMs();
     this.arrivedAtEpochMs = house.clock.epochMs();
@@ -129,7 +121,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
   #refuse(reason: Failure): void {
     this.#phase = "over";
     const status = this.#client.refuse(reason, this.#headers.requestId);
-    this.#result = { status, outcome: "refused", failure: reason };
+    this.#ending = { status, outcome: "refused", failure: reason };
   }
 
   // ── before the engine is there ────────────────────────────────────────────────────────────────────────────────────
@@ -153,7 +145,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
   }
 
   onClose(code: number): void {
-    this.#conclude({ status: 499, outcome: "abandoned" }, closeFrame(code === 1005 ? 1000 : code, ""));
+    this.#conclude(ABANDONED, closeFrame(code === 1005 ? 1000 : code, ""));
   }
 
   onFull(): void {
@@ -194,8 +186,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
 
   /** It holds its model against everybody who waits for another one, and will not read why it has to go. */
   onStalled(): void {
-    const message = `The client has read nothing for ${formatDuration(this.#house.stallTimeoutMs)} (client_stall_secs).`;
-    this.#conclude({ status: 499, outcome: "abandoned", failure: failure("client_stalled", message) }, null);
+    this.#conclude(stalled(this.#house.stallTimeoutMs), null);
     this.#client.destroy();
   }
 
@@ -211,20 +202,20 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     if (this.#phase === "over") return;
     const wasOpen = this.#phase === "open";
     const outcome = this.#way?.hadLease === true ? "failed" : "refused";
-    const result: Result = { status: errorStatus(reason), outcome, failure: reason };
+    const ending: Ending = { status: errorStatus(reason), outcome, failure: reason };
     if (wasOpen && !this.#voice.isAtBorder) {
-      this.#conclude(result, null);
+      this.#conclude(ending, null);
       this.#client.destroy();
       return;
     }
-    this.#conclude(result, failureWords(reason));
+    this.#conclude(ending, failureWords(reason));
   }
 
   /** Everything is let go of, and the client's connection ends when it has read the last words. */
-  #conclude(result: Result, lastWords: Buffer | null): void {
+  #conclude(ending: Ending, lastWords: Buffer | null): void {
     if (this.#phase === "over") return;
     this.#phase = "over";
-    this.#result = result;
+    this.#ending = ending;
     this.#letGo();
     this.#client.leave(lastWords);
   }
@@ -233,14 +224,14 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     if (this.#phase !== "over") {
       const wasOpen = this.#phase === "open";
       this.#phase = "over";
-      this.#result = wasOpen ? { status: 101, outcome: "served" } : { status: 499, outcome: "abandoned" };
+      this.#ending = wasOpen ? { status: 101, outcome: "served" } : ABANDONED;
     }
     this.#letGo();
     this.#client.destroy();
     if (!this.#client.isClosed || this.#isEnded) return;
     this.#isEnded = true;
     this.#welcome?.guest.leave();
-    this.#tell(this.#result ?? { status: 499, outcome: "abandoned" });
+    this.#tell(this.#ending ?? ABANDONED);
   }
 
   /** First the engine, then the lease: whoever gets the GPU next must not find our connection still on it. */
@@ -248,11 +239,11 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     this.#namingLimit?.cancel();
     this.#client.endPings();
     this.#talk?.end();
-    const outcome = this.#result?.outcome ?? "failed";
+    const outcome = this.#ending?.outcome ?? "failed";
     this.#way?.end(outcome === "refused" ? "failed" : outcome);
   }
 
-  #tell({ status, outcome, failure: reason }: Result): void {
+  #tell({ status, outcome, failure: reason }: Ending): void {
     const key = this.#guestName;
     this.#house.onEnded(this, {
       requestId: this.#headers.requestId,

@@ -5,7 +5,8 @@ import type { LeaseOutcome } from "../core/lease.ts";
 import type { ModelId, Priority } from "../core/model.ts";
 import type { TimerHandle } from "../ports/clock.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
-import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
+import { LeaseClaim } from "./lease-claim.ts";
+import type { Applicant, Grant } from "./lease-desk.ts";
 import { RealtimeLink, type LinkOwner, type LinkRequest } from "./realtime-link.ts";
 import { Retries } from "./retries.ts";
 
@@ -34,12 +35,9 @@ export class RealtimeWay implements Applicant, LinkOwner {
   readonly #request: LinkRequest;
   readonly #retries = new Retries();
   #phase: "waiting" | "connecting" | "there" | "over" = "waiting";
-  #waiting: Waiting | null = null;
-  #grant: Grant | null = null;
+  readonly #claim: LeaseClaim;
   #link: RealtimeLink | null = null;
   #crashNotice: TimerHandle | null = null;
-  #waitsSinceMs: number | null = null;
-  #waitedMs = 0;
 
   constructor(
     house: ExchangeHouse,
@@ -51,16 +49,17 @@ export class RealtimeWay implements Applicant, LinkOwner {
     this.#model = to.model;
     this.#priority = to.priority;
     this.#request = to.request;
+    this.#claim = new LeaseClaim(house.desk, house.clock, this);
   }
 
   /** How long it was in the queue so far. */
   get waitedMs(): number {
-    return this.#waitedMs;
+    return this.#claim.waitedMs;
   }
 
   /** Whether it ever had a lease. */
   get hadLease(): boolean {
-    return this.#grant !== null || this.#retries.hasTried;
+    return this.#claim.hasLease || this.#retries.hasTried;
   }
 
   begin(): void {
@@ -70,28 +69,18 @@ export class RealtimeWay implements Applicant, LinkOwner {
   /** Lets go of everything. The engine's connection must be gone before: whoever gets the GPU next must not find it there. */
   end(outcome: LeaseOutcome): void {
     this.#phase = "over";
-    this.#waiting?.leave();
-    this.#stopWaiting();
     this.#crashNotice?.cancel();
     this.#link?.giveUp();
-    this.#release(outcome);
+    this.#claim.end(outcome);
   }
 
   // ── the lease ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #ask(): void {
     this.#phase = "waiting";
-    this.#waitsSinceMs = this.#house.clock.nowMs();
-    const answer = this.#house.desk.request(this.#model, this, this.#priority);
+    const answer = this.#claim.ask(this.#model, this.#priority);
     if (answer.kind === "granted") this.#connect(answer);
     else if (answer.kind === "refused") this.#owner.onFailed(answer.failure);
-    else this.#waiting = answer;
-  }
-
-  #stopWaiting(): void {
-    this.#waiting = null;
-    if (this.#waitsSinceMs !== null) this.#waitedMs += this.#house.clock.nowMs() - this.#waitsSinceMs;
-    this.#waitsSinceMs = null;
   }
 
   onGrant(grant: Grant): void {
@@ -99,34 +88,26 @@ export class RealtimeWay implements Applicant, LinkOwner {
   }
 
   onRefusal(reason: Failure): void {
-    this.#stopWaiting();
     this.#owner.guard(() => this.#owner.onFailed(reason));
   }
 
   onRevoked(reason: Failure): void {
     this.#owner.guard(() => {
-      if (this.#phase === "over") return this.#release("failed");
+      if (this.#phase === "over") return this.#claim.release("failed");
       this.#crashNotice?.cancel();
-      const mayTryAgain = this.#phase === "connecting" && reason.code === "engine_crashed";
       this.#link?.giveUp();
-      if (!mayTryAgain || this.#retries.onCrashed() !== "send again") return this.#owner.onFailed(reason);
-      this.#release("failed");
+      if (this.#phase !== "connecting" || this.#retries.onRevoked(reason) === "give up") {
+        return this.#owner.onFailed(reason);
+      }
+      this.#claim.release("failed");
       this.#ask();
     });
-  }
-
-  #release(outcome: LeaseOutcome): void {
-    const grant = this.#grant;
-    this.#grant = null;
-    grant?.release(outcome);
   }
 
   // ── the engine ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #connect(grant: Grant): void {
-    this.#grant = grant;
     this.#phase = "connecting";
-    this.#stopWaiting();
     const connection = grant.connection();
     if (connection === null || !this.#retries.take(connection)) return this.#awaitCrash("has just ended");
     this.#link = new RealtimeLink(this);

@@ -1,4 +1,5 @@
 /** How often one request may be sent, when nothing of an answer has reached its client yet. */
+import type { Failure } from "../base/failure.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 
 /** What to do after a try that failed. */
@@ -9,6 +10,13 @@ const LIVES_MAX = 2;
 
 /** Two on one life: an idle connection may be closed by the engine as the request goes out, and that is nobody's fault. */
 const SENDS_PER_LIFE_MAX = 2;
+
+/** These end a request on purpose: sending it again would only undo them. */
+const FINAL_REVOCATIONS: ReadonlySet<Failure["code"]> = new Set([
+  "drain_timeout",
+  "shutting_down",
+  "stopped_by_operator",
+]);
 
 /**
  * Counts the tries of one request. A life of an engine is known by its connection pool, so that a connection that breaks,
@@ -45,8 +53,9 @@ export class Retries {
     return mayHaveArrived && this.#sendsOnLife < SENDS_PER_LIFE_MAX ? "send again" : "wait for the crash";
   }
 
-  /** The engine's life is over. */
-  onCrashed(): NextTry {
+  /** The lease was taken back: the engine's life is over, unless it was done on purpose. */
+  onRevoked({ code }: Failure): NextTry {
+    if (FINAL_REVOCATIONS.has(code)) return "give up";
     this.#crashes += 1;
     return Math.max(this.#lives, this.#crashes) < LIVES_MAX ? "send again" : "give up";
   }

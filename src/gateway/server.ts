@@ -133,7 +133,6 @@ class HttpGateway implements Gateway {
   readonly #connections: ConnectionLimit;
   readonly #identity: (() => TlsIdentity) | null;
   readonly #open = new OpenRequests<OpenRequest>();
-  readonly #sessions = new Set<RealtimeSession>();
   readonly #surge: Surge;
   #onIdle: (() => void)[] = [];
   readonly #isOneOfMany: boolean;
@@ -236,10 +235,8 @@ class HttpGateway implements Gateway {
 
   destroy(): void {
     void this.stopAccepting();
-    for (const each of this.#open) if (each instanceof Exchange) each.destroy();
+    for (const each of this.#open) each.destroy();
     this.#listener.closeAll();
-    // They are the server's no more.
-    for (const session of this.#sessions) session.destroy();
   }
 
   #onRequest(request: HttpRequest, response: HttpResponse): void {
@@ -251,11 +248,8 @@ class HttpGateway implements Gateway {
   }
 
   #onTakenOver(request: HttpRequest, rest: Buffer): void {
-    const { socket } = request;
-    const session = new RealtimeSession(this.#house, request, socket);
+    const session = new RealtimeSession(this.#house, request);
     this.#open.add(session);
-    this.#sessions.add(session);
-    socket.once("close", () => this.#sessions.delete(session));
     session.begin(rest);
     if (this.#isStopping) session.closeAfterwards();
   }

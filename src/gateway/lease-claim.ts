@@ -1,0 +1,93 @@
+/** What one request has of the scheduler: its place in the queue, then its lease; and how long that took. */
+import type { Failure } from "../base/failure.ts";
+import type { LeaseOutcome } from "../core/lease.ts";
+import type { ModelId, Priority } from "../core/model.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Answer, Applicant, Grant, LeaseDesk, Waiting } from "./lease-desk.ts";
+
+/** Holds at most one of the two at a time; after a release, it may ask again. */
+export class LeaseClaim implements Applicant {
+  readonly #desk: LeaseDesk;
+  readonly #clock: Clock;
+  readonly #owner: Applicant;
+  #place: Waiting | null = null;
+  #grant: Grant | null = null;
+  #waitsSinceMs = 0;
+  #waitedMs = 0;
+  #wakeMs = 0;
+
+  /** `owner` hears what the desk says, once it is known here. */
+  constructor(desk: LeaseDesk, clock: Clock, owner: Applicant) {
+    this.#desk = desk;
+    this.#clock = clock;
+    this.#owner = owner;
+  }
+
+  /** Whether it is in the queue. */
+  get isWaiting(): boolean {
+    return this.#place !== null;
+  }
+
+  /** Whether it has a lease that is not released. */
+  get hasLease(): boolean {
+    return this.#grant !== null;
+  }
+
+  /** All waits that are over, in ms, also those that were in vain. */
+  get waitedMs(): number {
+    return this.#waitedMs;
+  }
+
+  /** How much of them was the start or the wake of the model, in ms. */
+  get wakeMs(): number {
+    return this.#wakeMs;
+  }
+
+  /** See `LeaseDesk.request`. */
+  ask(model: ModelId, priority: Priority | undefined): Answer {
+    const answer = this.#desk.request(model, this, priority);
+    if (answer.kind === "granted") this.#grant = answer;
+    else if (answer.kind === "waiting") {
+      this.#place = answer;
+      this.#waitsSinceMs = this.#clock.nowMs();
+    }
+    return answer;
+  }
+
+  onGrant(grant: Grant): void {
+    this.#endWait();
+    this.#grant = grant;
+    this.#wakeMs += grant.wakeMs;
+    this.#owner.onGrant(grant);
+  }
+
+  onRefusal(reason: Failure): void {
+    this.#endWait();
+    this.#owner.onRefusal(reason);
+  }
+
+  onRevoked(reason: Failure): void {
+    this.#owner.onRevoked(reason);
+  }
+
+  /** Gives the lease back, if there is one. */
+  release(outcome: LeaseOutcome): void {
+    const grant = this.#grant;
+    this.#grant = null;
+    grant?.release(outcome);
+  }
+
+  /** Gives back what there is of the two. */
+  end(outcome: LeaseOutcome): void {
+    const place = this.#place;
+    this.#endWait();
+    place?.leave();
+    this.release(outcome);
+  }
+
+  #endWait(): void {
+    if (this.#place === null) return;
+    this.#place = null;
+    this.#waitedMs += this.#clock.nowMs() - this.#waitsSinceMs;
+  }
+}
