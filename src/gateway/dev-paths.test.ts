@@ -165,6 +165,28 @@ test("No spelling of a development route reaches an engine, whatever the method"
   );
 });
 
+const AUTHORITIES = ["http://127.0.0.1", "https://x:8000", "HTTP://[::1]:80"] as const;
+
+test("With scheme and authority before it, a development route is none either, whoever asks", async (context) => {
+  const stage = await createStage(context, { adminKeyHash: hashOfKey("key") });
+  for (const dev of DEV_PATHS) {
+    for (const authority of AUTHORITIES) {
+      for (const path of [dev, `/${dev}`, `/v1/..${dev}`, `/upstream/alpha/..${dev}`, `/${authority}${dev}`]) {
+        const what = `POST ${authority}${path}`;
+        for (const headers of ["", "authorization: Bearer key\r\n"]) {
+          assert.match(await send(stage, "POST", authority + path, headers), /^HTTP\/1\.1 40[04] /, what);
+          assertOnlyOpenPaths(stage, what);
+        }
+      }
+    }
+  }
+  for (const dev of CONTROL_PATHS) {
+    const answer = await send(stage, "POST", `http://x/upstream/alpha${dev}`, "authorization: Bearer key\r\n");
+    assert.match(answer, /^HTTP\/1\.1 40[04] /, dev);
+    assertOnlyOpenPaths(stage, dev);
+  }
+});
+
 test("Headers that name another path do not lead there, and neither does an upgrade", async (context) => {
   const stage = await createStage(context);
   for (const dev of DEV_PATHS) {

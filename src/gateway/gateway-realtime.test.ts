@@ -339,3 +339,12 @@ const HANDSHAKE =
 function masked(first: number, text: string): Buffer {
   return Buffer.concat([Buffer.from([first, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
 }
+
+test("A session may be asked for with scheme and authority", async (context) => {
+  const stage = await realtimeStage(context);
+  const client = await RawClient.open(stage);
+  client.socket.write(HANDSHAKE.replace("/v1/realtime", "http://x/v1/realtime"));
+  await client.until(/^HTTP\/1\.1 101 [^]*of the engine/);
+  assert.equal(stage.alpha.requests[0]?.url, "/v1/realtime?model=alpha");
+  client.socket.destroy();
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createKey, hashOfKey } from "../base/api-key.ts";
-import { ask, chat, json } from "./testing/client.ts";
+import { ask, chat, json, RawClient } from "./testing/client.ts";
 import { createStage, MODELS, until } from "./testing/stage.ts";
 
 const JSON_PATHS = [
@@ -136,4 +136,26 @@ test("An answer says which model gave it, and how long it waited and was woken f
     response.writeHead(200, { "x-llmux-model": "the engine's own", "x-llmux-queue-ms": "9" }).end("{}");
   };
   assert.equal((await ask(stage)).headers["x-llmux-model"], "alpha");
+});
+
+test("A target with scheme and authority before it is taken for what follows them", async (context) => {
+  const stage = await createStage(context);
+  for (const authority of ["http://x", "https://127.0.0.1:3000", "HTTP://[::1]:80"]) {
+    const post = await RawClient.open(stage);
+    post.send("POST", `${authority}/v1/chat/completions?q=http://y/z`, chat("alpha"), "connection: close\r\n");
+    assert.match(await post.untilClosed(), /^HTTP\/1\.1 200 /);
+    assert.equal(stage.engine("alpha").received.at(-1)?.url, "/v1/chat/completions?q=http://y/z");
+    for (const [target, found] of [
+      ["", '"name":"llmux"'],
+      ["?a=/b", '"name":"llmux"'],
+      ["/health", '"status":"ok"'],
+      ["/v1/models/org/beta", '"id":"org/beta"'],
+    ] as const) {
+      const get = await RawClient.open(stage);
+      get.socket.write(`GET ${authority}${target} HTTP/1.1\r\nhost: y\r\nconnection: close\r\n\r\n`);
+      const answer = await get.untilClosed();
+      assert.ok(answer.startsWith("HTTP/1.1 200 ") && answer.includes(found), `${authority}${target}: ${answer}`);
+    }
+  }
+  assert.ok(stage.access.every(({ route }) => route?.startsWith("/") === true));
 });

@@ -58,6 +58,24 @@ test("A target is cut at its first question mark and nowhere else", () => {
   assert.deepEqual(splitTarget(""), { path: "", query: "" });
 });
 
+test("Scheme and authority before a target change nothing of it", () => {
+  assert.deepEqual(splitTarget("http://a"), { path: "/", query: "" });
+  assert.deepEqual(splitTarget("https://[::1]:8?b/c"), { path: "/", query: "?b/c" });
+  assert.deepEqual(splitTarget("http://a/http://b/c"), { path: "/http://b/c", query: "" });
+  for (const target of ["*", "ftp://a/b", "http:/a", "x/http://a/b"]) {
+    assert.deepEqual(splitTarget(target), { path: target, query: "" });
+  }
+  const authority = fc.stringMatching(/^[a-z0-9.-]{1,9}(?::[0-9]{0,5})?$/);
+  const rest = fc.array(fc.constantFrom("/", "a", "?", "..", "//", ":", "%2f", "http://", "\\", "@"), { maxLength: 8 });
+  fc.assert(
+    fc.property(fc.constantFrom("http", "HTTPS"), authority, rest, (scheme, where, pieces) => {
+      const target = `/${pieces.join("")}`;
+      assert.deepEqual(splitTarget(`${scheme}://${where}${target}`), splitTarget(target));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 test("Anthropic's paths, and those below them that do not exist, speak Anthropic's dialect", () => {
   assert.equal(findRoute("/v1/messages/count_tokens")?.dialect, "anthropic");
   assert.equal(dialectOf("/v1/messages/batches"), "anthropic");

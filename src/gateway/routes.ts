@@ -102,6 +102,8 @@ export function responseIdOf(path: string): string {
   return RESPONSE.exec(path)?.[1] ?? "";
 }
 
+const AUTHORITY = /^https?:\/\/[^/?]*/i;
+
 /** A request target, cut at its first question mark. */
 export interface Target {
   readonly path: string;
@@ -109,12 +111,24 @@ export interface Target {
   readonly query: string;
 }
 
-/** Cuts a request target into path and query. */
-export function splitTarget(target: string): Target {
+/**
+ * Cuts a request target into path and query. One with scheme and authority before them (RFC 9112, section 3.2.2) is the same without:
+ * llmux has one site, whatever clients call it.
+ */
+export function splitTarget(whole: string): Target {
+  const target = whole.startsWith("/") ? whole : withoutAuthority(whole);
   const queryAt = target.indexOf("?");
   return queryAt === -1
     ? { path: target, query: "" }
     : { path: target.slice(0, queryAt), query: target.slice(queryAt) };
+}
+
+/** What is no such target stays as it is, and is none of the paths. */
+function withoutAuthority(target: string): string {
+  const authority = AUTHORITY.exec(target)?.[0];
+  if (authority === undefined) return target;
+  const rest = target.slice(authority.length);
+  return rest.startsWith("/") ? rest : `/${rest}`;
 }
 
 /** The dialect in which to say that a path does not exist. */

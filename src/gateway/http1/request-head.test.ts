@@ -105,6 +105,15 @@ const REFUSED_LINES = [
   "GET http:///a HTTP/1.1",
   "GET http://a|b/ HTTP/1.1",
   "GET http://a@b@c/ HTTP/1.1",
+  "GET http://a@b/ HTTP/1.1",
+  "GET http://:80/ HTTP/1.1",
+  "GET http://a:b/ HTTP/1.1",
+  "GET http://a:1:2/ HTTP/1.1",
+  "GET http://[x]/ HTTP/1.1",
+  "GET http://[::1/ HTTP/1.1",
+  "GET http://a/b#c HTTP/1.1",
+  "GET http:/a HTTP/1.1",
+  "GET xhttp://a HTTP/1.1",
   "CONNECT x:443 HTTP/1.1",
   "GET /\0 HTTP/1.1",
 ];
@@ -120,6 +129,8 @@ test("Each method that Node knows, and each form of target that a server may get
     "OPTIONS * HTTP/1.1",
     "GET http://x:1/y?z HTTP/1.1",
     "GET https://[::1]?z HTTP/1.0",
+    "GET HtTpS://[::ffff:1.2.3.4]:443/ HTTP/1.1",
+    "GET http://a_b-c.d:/ HTTP/1.1",
   ])
     assert.ok(head([], line) !== null, line);
 });

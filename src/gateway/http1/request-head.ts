@@ -22,8 +22,12 @@ export interface RequestHead {
   readonly upgrade: string | null;
 }
 
-/** Without the empty line at the end: the first line, and the lines of the headers, each with its end. No target has a fragment. */
-const FIRST_LINE = /^([A-Z-]+) (\/[!"$-~]*|\*|https?:\/\/[0-9A-Za-z.\-_:[\]]+(?:[/?][!"$-~]*)?) HTTP\/1\.([01])\r\n/;
+/**
+ * Without the empty line at the end: the first line, and the lines of the headers, each with its end. No target has a fragment, and no
+ * authority a user.
+ */
+const FIRST_LINE =
+  /^([A-Z-]+) (\/[!"$-~]*|\*|[Hh][Tt][Tt][Pp][Ss]?:\/\/(?:[0-9A-Za-z.\-_]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?(?:[/?][!"$-~]*)?) HTTP\/1\.([01])\r\n/;
 
 /** One token, a colon, and no control characters behind it. Its parts exclude each other, so it takes one look at each character. */
 const HEADER_LINES = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/;

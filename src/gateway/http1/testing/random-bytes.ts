@@ -48,6 +48,8 @@ const TARGETS = [
   "/a%20b",
   "*",
   "http://x/y",
+  "HTTPS://[::1]:8/a?b",
+  "http://x_y:?z",
   "/é",
   "/a#b",
   "x:1",
