@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ask, chat, json } from "./testing/client.ts";
-import { createStage } from "./testing/stage.ts";
+import { RealtimeEngine } from "./testing/realtime-engine.ts";
+import { createStage, until } from "./testing/stage.ts";
 
 const OPTIONS = { upstreamNames: { alpha: "org/alpha-7b" }, limits: { memoryBytesMax: 10_000 } };
 
@@ -11,6 +12,8 @@ function form(model: string, file: string): string {
     `--x${line}Content-Disposition: form-data; ${disposition}${line}${line}${value}${line}`;
   return `${part('name="file"; filename="a.wav"', file)}${part('name="model"', model)}--x--${line}`;
 }
+
+const update = (model: string): string => JSON.stringify({ type: "session.update", model });
 
 test("An engine is told its own name for the model, by whichever one the client has asked, and nothing else of the body is another", async (context) => {
   const stage = await createStage(context, OPTIONS);
@@ -49,3 +52,29 @@ test("The engine's own name is no name for clients", async (context) => {
   const stage = await createStage(context, OPTIONS);
   assert.equal((await ask(stage, { body: chat("org/alpha-7b") })).status, 404);
 });
+
+for (const [target, header] of [
+  ["/v1/realtime?intent=x&model=first", null],
+  ["/v1/realtime", null],
+  ["/v1/realtime", "alpha"],
+] as const) {
+  test(`A realtime engine is told its own name: ${target}, ${header === null ? "no header" : "the model in a header"}`, async (context) => {
+    const stage = await createStage(context, OPTIONS);
+    const alpha = new RealtimeEngine(stage.engine("alpha"));
+    const headers = header === null ? {} : { "model-override": header };
+    const socket = new WebSocket(`ws://127.0.0.1:${stage.port}${target}`, { headers });
+    const written = header === null ? "alpha" : "whatever";
+    const texts = (model: string): string[] => [update(model), "sound", update(model), update("org/beta")];
+    socket.addEventListener("open", () => {
+      for (const text of texts(written)) socket.send(text);
+    });
+    await until(() => alpha.texts.length === 4, "the engine has heard all");
+    // What a header names counts for all messages, also where they name another model.
+    const last = header === null ? "org/beta" : "org/alpha-7b";
+    assert.deepEqual(alpha.texts, [...texts("org/alpha-7b").slice(0, 3), update(last)]);
+    assert.equal(alpha.requests[0]?.url, target.replace("first", encodeURIComponent("org/alpha-7b")));
+    socket.close();
+    await until(() => stage.access.length === 1, "the record");
+    assert.deepEqual([stage.access[0]?.outcome, stage.access[0]?.model], ["served", "alpha"]);
+  });
+}

@@ -1,5 +1,15 @@
 /** What a realtime client sends before its engine is there: kept for the engine, answered where the protocol wants an answer. */
-import { CLOSE, FrameReader, PING, TEXT, unmask, type FrameHeader, type FrameListener } from "./web-socket-frames.ts";
+import { modelNamedIn } from "./realtime-update.ts";
+import {
+  CLOSE,
+  FrameReader,
+  isControl,
+  PING,
+  TEXT,
+  unmask,
+  type FrameHeader,
+  type FrameListener,
+} from "./web-socket-frames.ts";
 
 /** Who waits for the engine. */
 export interface HoldOwner {
@@ -107,28 +117,5 @@ export class RealtimeHold implements FrameListener {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#owner.onViolation(code, reason);
-  }
-}
-
-function isControl({ opcode }: FrameHeader): boolean {
-  return opcode >= CLOSE;
-}
-
-/** `{"type":"session.update","model":…}`, or with the model inside of `session` as OpenAI has it. Null for any other message. */
-export function modelNamedIn(text: string): string | null {
-  const message = parse(text);
-  if (message?.["type"] !== "session.update") return null;
-  const { model, session } = message;
-  if (typeof model === "string" && model !== "") return model;
-  const inner: unknown = typeof session === "object" && session !== null ? Reflect.get(session, "model") : null;
-  return typeof inner === "string" && inner !== "" ? inner : null;
-}
-
-function parse(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? { ...value } : null;
-  } catch {
-    return null;
   }
 }

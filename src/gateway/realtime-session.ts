@@ -10,6 +10,7 @@ import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
 import { failureWords, RealtimeClient } from "./realtime-client.ts";
 import { RealtimeHold, type HoldOwner } from "./realtime-hold.ts";
+import { RealtimeRenaming, withModelInQuery } from "./realtime-renaming.ts";
 import { RealtimeTalk, type TalkOwner } from "./realtime-talk.ts";
 import { RealtimeVoice } from "./realtime-voice.ts";
 import { RealtimeWay, type WayOwner } from "./realtime-way.ts";
@@ -50,6 +51,8 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
   #model: ModelId | null = null;
   #way: RealtimeWay | null = null;
   #talk: RealtimeTalk | null = null;
+  /** Null where the engine knows the model by the name that clients use. */
+  #renaming: RealtimeRenaming | null = null;
   #voice: RealtimeVoice;
   #namingLimit: TimerHandle | null = null;
   #ending: Ending | null = null;
@@ -165,7 +168,13 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     this.#namingLimit?.cancel();
     this.#model = model;
     this.#phase = "waiting";
-    const path = REALTIME_PATH + splitTarget(this.#request.head.url).query;
+    const { models } = this.#house;
+    const name = models.upstreamNameOf(model);
+    // A header that names the model speaks for all messages.
+    const isMeant = (said: string): boolean => this.#headers.modelOverride !== null || models.find(said)?.id === model;
+    this.#renaming = name === null ? null : new RealtimeRenaming(name, isMeant);
+    const { query } = splitTarget(this.#request.head.url);
+    const path = REALTIME_PATH + (name === null ? query : withModelInQuery(query, name));
     const request = { path, headers: withoutHandshake(this.#headers.forward), protocol: this.#protocol };
     this.#way = new RealtimeWay(this.#house, this, { model, priority: this.#welcome?.priority, request });
     this.#client.beginPings(this.#house.heartbeatMs);
@@ -176,8 +185,10 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     this.#client.endPings();
     this.#phase = "open";
     const { clock, stallTimeoutMs } = this.#house;
-    const parts = { client: this.#client, engine, voice: this.#voice, clock, stallTimeoutMs };
-    this.#talk = new RealtimeTalk(parts, this, this.#hold.release());
+    const ways = { voice: this.#voice, renaming: this.#renaming };
+    const parts = { client: this.#client, engine, ...ways, clock, stallTimeoutMs };
+    this.#talk = new RealtimeTalk(parts, this);
+    this.#talk.fromClient(this.#hold.release());
   }
 
   onFailed(reason: Failure): void {
@@ -188,6 +199,10 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
   onStalled(): void {
     this.#conclude(stalled(this.#house.stallTimeoutMs), null);
     this.#client.destroy();
+  }
+
+  onGarbled(): void {
+    this.#fail(failure("invalid_request", "What the client sends are no frames of a WebSocket."));
   }
 
   onEngineGone(): void {

@@ -2,12 +2,15 @@
 import type { Duplex } from "node:stream";
 import type { Clock, TimerHandle } from "../ports/clock.ts";
 import type { RealtimeClient } from "./realtime-client.ts";
+import type { RealtimeRenaming } from "./realtime-renaming.ts";
 import type { RealtimeVoice } from "./realtime-voice.ts";
 
 /** Who has brought them together. None of these is called after `end`. */
 export interface TalkOwner {
   /** The client has read nothing for too long. */
   onStalled(): void;
+  /** What the client sends cannot be told apart any more. */
+  onGarbled(): void;
   /** The engine has ended its side, in order or not; may be called again. */
   onEngineGone(): void;
   /** Runs a step in which something may go wrong. */
@@ -19,6 +22,8 @@ export interface TalkParts {
   readonly client: RealtimeClient;
   readonly engine: Duplex;
   readonly voice: RealtimeVoice;
+  /** Null where the engine knows the model by the name that clients use. */
+  readonly renaming: RealtimeRenaming | null;
   readonly clock: Clock;
   readonly stallTimeoutMs: number;
 }
@@ -30,8 +35,7 @@ export class RealtimeTalk {
   #stall: TimerHandle | null = null;
   #isOver = false;
 
-  /** `saidBefore`: what the client has said before its engine was there. */
-  constructor(parts: TalkParts, owner: TalkOwner, saidBefore: Buffer) {
+  constructor(parts: TalkParts, owner: TalkOwner) {
     this.#parts = parts;
     this.#owner = owner;
     const { client, engine } = parts;
@@ -42,12 +46,14 @@ export class RealtimeTalk {
     engine.on("drain", () => client.resume());
     engine.on("end", onGone);
     engine.on("close", onGone);
-    engine.write(saidBefore);
     client.resume();
   }
 
   fromClient(chunk: Buffer): void {
-    if (!this.#parts.engine.write(chunk)) this.#parts.client.pause();
+    const { client, engine, renaming } = this.#parts;
+    const said = renaming === null ? chunk : renaming.push(chunk);
+    if (said === null) this.#owner.onGarbled();
+    else if (said.length > 0 && !engine.write(said)) client.pause();
   }
 
   /** The client has read what it was told. */

@@ -127,8 +127,8 @@ export function unmask(piece: Buffer, mask: Buffer, offset = 0): Buffer {
   return plain;
 }
 
-/** A whole frame as servers send them: without a mask. */
-export function frame(opcode: number, payload: Buffer): Buffer {
+/** A whole frame: as servers send them, or with a mask, as clients do. */
+export function frame(opcode: number, payload: Buffer, mask: Buffer | null = null): Buffer {
   const { length } = payload;
   const head = length < 126 ? Buffer.alloc(2) : length < 65_536 ? Buffer.alloc(4) : Buffer.alloc(10);
   head[0] = 0x80 | opcode;
@@ -140,7 +140,14 @@ export function frame(opcode: number, payload: Buffer): Buffer {
     head[1] = 127;
     head.writeBigUInt64BE(BigInt(length), 2);
   }
-  return Buffer.concat([head, payload]);
+  if (mask === null) return Buffer.concat([head, payload]);
+  head[1] = (head[1] ?? 0) | 0x80;
+  return Buffer.concat([head, mask, unmask(payload, mask)]);
+}
+
+/** Whether it may stand between the frames of a message. */
+export function isControl({ opcode }: FrameHeader): boolean {
+  return opcode >= CLOSE;
 }
 
 /** A frame that ends the connection. The reason is cut to what it has room for. */
