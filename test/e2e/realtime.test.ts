@@ -2,63 +2,10 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { until } from "../support/until.ts";
+import { APPEND, COMMIT, RealtimeSession } from "./support/realtime-session.ts";
 import { scenario } from "./support/scenario.ts";
 import { serves } from "./support/serves.ts";
 import type { Stage } from "./support/stage.ts";
-
-interface Event {
-  readonly type: string;
-  readonly text?: string;
-  readonly error?: unknown;
-}
-
-/** A session as its client sees it. */
-class Session {
-  readonly events: Event[] = [];
-  readonly closed: Promise<number>;
-  isClosed = false;
-  readonly #socket: WebSocket;
-
-  constructor(stage: Stage, query = "") {
-    this.#socket = new WebSocket(`ws://127.0.0.1:${stage.port}/v1/realtime${query}`);
-    this.#socket.addEventListener("message", ({ data }) => this.events.push(JSON.parse(String(data)) as Event));
-    this.#socket.addEventListener("error", () => {});
-    this.closed = new Promise((resolve) => {
-      this.#socket.addEventListener("close", ({ code }) => {
-        this.isClosed = true;
-        resolve(code);
-      });
-    });
-  }
-
-  get types(): readonly string[] {
-    return this.events.map(({ type }) => type);
-  }
-
-  say(...events: readonly object[]): void {
-    for (const event of events) this.#socket.send(JSON.stringify(event));
-  }
-
-  async heard(type: string): Promise<Event> {
-    return until(`"${type}" is heard`, () => this.events.find((event) => event.type === type));
-  }
-
-  /** Names its model, says two pieces, and hears what was understood of them. */
-  async converse(model: string): Promise<string> {
-    await this.heard("session.created");
-    const before = this.events.length;
-    this.say({ type: "session.update", model }, COMMIT, APPEND, APPEND, { ...COMMIT, final: true });
-    await until("the answer", () => this.types.slice(before).includes("transcription.done"));
-    return this.events.at(-1)?.text ?? "";
-  }
-
-  close(): void {
-    this.#socket.close();
-  }
-}
-
-const COMMIT = { type: "input_audio_buffer.commit" };
-const APPEND = { type: "input_audio_buffer.append", audio: Buffer.alloc(3_200, 7).toString("base64") };
 
 /** Resolves when the log has a session of `a` that ended like this. */
 async function recorded(stage: Stage, outcome: "served" | "failed", status: number): Promise<void> {
@@ -72,7 +19,7 @@ for (const [what, query] of [
   scenario(`a session that names a sleeping model ${what} wakes it, and talks with it`, {}, async (stage) => {
     await serves(stage, "a", "b");
     await stage.log.until("model asleep", { model: "a" });
-    const session = new Session(stage, query);
+    const session = new RealtimeSession(stage, query);
     const text = await session.converse("a");
     assert.match(text, /^\S+ \S+$/);
     assert.equal(session.types.filter((type) => type === "session.created").length, 1);
@@ -85,8 +32,28 @@ for (const [what, query] of [
   });
 }
 
+scenario(
+  "an engine that knows its model by another name is asked by that name",
+  { models: { a: { upstream_model: "org/a-7b", aliases: ["first"] }, b: {} } },
+  async (stage) => {
+    for (const query of ["?model=a", "?model=first", ""]) {
+      const session = new RealtimeSession(stage, query);
+      assert.match(await session.converse(query === "" ? "first" : "a"), /^\S+ \S+$/);
+      assert.ok(!session.types.includes("error"));
+      session.close();
+      await session.closed;
+    }
+    const stranger = new RealtimeSession(stage, "?model=a");
+    await stranger.heard("session.created");
+    stranger.say({ type: "session.update", model: "b" });
+    assert.match(JSON.stringify(await stranger.heard("error")), /model_not_found/);
+    stranger.close();
+    await stranger.closed;
+  },
+);
+
 scenario("sessions and requests of one model go on beside each other", {}, async (stage) => {
-  const sessions = [new Session(stage, "?model=a"), new Session(stage)];
+  const sessions = [new RealtimeSession(stage, "?model=a"), new RealtimeSession(stage)];
   const [texts] = await Promise.all([
     Promise.all(sessions.map((session) => session.converse("a"))),
     serves(stage, "a", "a"),
@@ -97,7 +64,7 @@ scenario("sessions and requests of one model go on beside each other", {}, async
 });
 
 scenario("a session without a model that there is ends with 1008, and wakes nobody", {}, async (stage) => {
-  const session = new Session(stage);
+  const session = new RealtimeSession(stage);
   await session.heard("session.created");
   session.say({ type: "session.update", model: "z" });
   assert.equal(await session.closed, 1008);
@@ -106,7 +73,7 @@ scenario("a session without a model that there is ends with 1008, and wakes nobo
 });
 
 scenario("an engine that is killed ends its session with an error, and the next one works", {}, async (stage) => {
-  const session = new Session(stage, "?model=a");
+  const session = new RealtimeSession(stage, "?model=a");
   const text = await session.converse("a");
   session.say(COMMIT, APPEND);
   await until("it talks", () => session.types.filter((type) => type === "transcription.delta").length === 3);
@@ -114,18 +81,18 @@ scenario("an engine that is killed ends its session with an error, and the next 
   assert.equal(await session.closed, 1011);
   assert.equal(session.events.at(-1)?.type, "error");
   await recorded(stage, "failed", 502);
-  const next = new Session(stage, "?model=a");
+  const next = new RealtimeSession(stage, "?model=a");
   assert.equal(await next.converse("a"), text);
   next.close();
   await next.closed;
 });
 
 scenario("an API server whose engine has died says good-bye itself, and the next session works", {}, async (stage) => {
-  const session = new Session(stage, "?model=a");
+  const session = new RealtimeSession(stage, "?model=a");
   await session.converse("a");
   process.kill((await stage.engine("a")).corePid, "SIGKILL");
   assert.equal(await session.closed, 1012);
-  const next = new Session(stage, "?model=a");
+  const next = new RealtimeSession(stage, "?model=a");
   await next.converse("a");
   next.close();
   await next.closed;
@@ -136,7 +103,7 @@ scenario(
   {},
   async (stage) => {
     stage.order("a", { "never-ready": { times: 1 } });
-    const session = new Session(stage);
+    const session = new RealtimeSession(stage);
     await session.heard("session.created");
     session.say({ type: "session.update", model: "a" }, COMMIT, APPEND, { ...COMMIT, final: true });
     await stage.log.until("engine progress", { model: "a", stage: "loading weights" });
@@ -164,7 +131,7 @@ scenario(
   "a model with an open session stays until the session ends, and then the other one is served",
   {},
   async (stage) => {
-    const session = new Session(stage, "?model=a");
+    const session = new RealtimeSession(stage, "?model=a");
     await session.converse("a");
     const other = stage.client.ask("b");
     await stage.log.until("model draining", { model: "a" });
@@ -179,12 +146,12 @@ scenario(
   "with drain_timeout_secs a session is told to come back, and the other model is served",
   { policy: { drain_timeout_secs: 0.5 } },
   async (stage) => {
-    const session = new Session(stage, "?model=a");
+    const session = new RealtimeSession(stage, "?model=a");
     await session.converse("a");
     assert.equal((await stage.client.ask("b")).status, 200);
     assert.equal(await session.closed, 1013);
     assert.match(JSON.stringify(session.events.at(-1)), /"code":"drain_timeout"/);
-    const next = new Session(stage, "?model=a");
+    const next = new RealtimeSession(stage, "?model=a");
     await next.converse("a");
     next.close();
     await next.closed;
@@ -194,7 +161,7 @@ scenario(
 scenario("a session that waits for a model in use gets it when that one is free", {}, async (stage) => {
   const stream = await stage.client.stream("a", { tokens: 40 });
   await stream.begun();
-  const session = new Session(stage, "?model=b");
+  const session = new RealtimeSession(stage, "?model=b");
   assert.match(await session.converse("b"), /^\S+ \S+$/);
   assert.equal(await stream.ended, "complete");
   session.close();
@@ -202,9 +169,9 @@ scenario("a session that waits for a model in use gets it when that one is free"
 });
 
 scenario("when llmux ends its sessions end with 1001", { top: { shutdown_timeout_secs: 1 } }, async (stage) => {
-  const talking = new Session(stage, "?model=a");
+  const talking = new RealtimeSession(stage, "?model=a");
   await talking.converse("a");
-  const nameless = new Session(stage);
+  const nameless = new RealtimeSession(stage);
   await nameless.heard("session.created");
   const ended = stage.llmux.end("SIGTERM");
   assert.equal(await nameless.closed, 1001);

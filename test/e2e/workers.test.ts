@@ -6,6 +6,7 @@ import { createKey, hashOfKey } from "../../src/base/api-key.ts";
 import { until } from "../support/until.ts";
 import { Client } from "./support/client.ts";
 import { freePort } from "./support/free-port.ts";
+import { RealtimeSession } from "./support/realtime-session.ts";
 import { scenario } from "./support/scenario.ts";
 import { serves } from "./support/serves.ts";
 import type { Stage } from "./support/stage.ts";
@@ -68,6 +69,31 @@ scenario(
       assert.equal(whole.pieces, 100);
     });
     assert.equal(stage.log.all("lease released", { outcome: "abandoned" }).length, 8);
+  },
+);
+
+scenario(
+  "realtime sessions of both workers talk beside each other, hold their model awake, and end with their engine",
+  { top: { workers: 2 } },
+  async (stage) => {
+    const sessions = Array.from({ length: 8 }, (_, at) => new RealtimeSession(stage, at % 2 === 0 ? "?model=a" : ""));
+    const texts = await Promise.all(sessions.map((session) => session.converse("a")));
+    assert.deepEqual(texts, Array(8).fill(texts[0]));
+    assert.equal((await stage.model("a")).in_flight, 8);
+    const other = new RealtimeSession(stage, "?model=b");
+    await stage.log.until("model draining", { model: "a" });
+    const leaving = sessions.splice(0, 4);
+    for (const session of leaving) session.close();
+    for (const { closed } of leaving) assert.equal(await closed, 1005);
+    await until("their leases are back", async () => (await stage.model("a")).in_flight === 4);
+    assert.equal(await sessions[0]?.converse("a"), texts[0], "the others are not disturbed");
+    assert.deepEqual(stage.log.all("engine starting", { model: "b" }), []);
+    process.kill(-(await stage.engine("a")).apiPid, "SIGKILL");
+    for (const { closed } of sessions) assert.equal(await closed, 1011);
+    assert.match(await other.converse("b"), /^\S+ \S+$/);
+    const ended = stage.llmux.end("SIGTERM");
+    assert.equal(await other.closed, 1001);
+    assert.deepEqual(await ended, { code: 0, signal: null });
   },
 );
 
