@@ -23,7 +23,7 @@ import type { Waiting } from "./lease-desk.ts";
 import { PromisedStream, type StreamOwner } from "./promised-stream.ts";
 import { makerOf, modelOf, receive, type ForEngine } from "./reception.ts";
 import { renamedBody } from "./renamed-body.ts";
-import { reply, type OwnAnswer, type ReplyTo } from "./reply.ts";
+import { reply, type OwnAnswer } from "./reply.ts";
 import { StallWatch } from "./stall-watch.ts";
 import type { Dialect, Route } from "./routes.ts";
 import { SpooledBody } from "./spool-file.ts";
@@ -265,13 +265,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
   }
 
   #reply(answer: OwnAnswer, result: Result): void {
-    const to: ReplyTo = {
-      request: this.#request,
-      response: this.#response,
-      headers: this.#headers,
-      expectsContinue: this.#request.head.expectsContinue,
-      clock: this.#house.clock,
-    };
+    const to = { request: this.#request, response: this.#response, clock: this.#house.clock };
     const { bytes, linger } = reply(to, { ...answer, headers: [...answer.headers, ...this.ownHeaders()] });
     this.#ownBytesOut = bytes;
     this.#result = { ...result, isFinal: linger !== null };

@@ -12,9 +12,6 @@ export interface RequestHeaders extends Credentials {
   readonly requestId: string;
   /** The value of `model-override`; null when it is absent. */
   readonly modelOverride: string | null;
-  /** The announced length of the body in bytes; null when it is not announced. */
-  readonly contentLength: number | null;
-  readonly isChunked: boolean;
   readonly hasHost: boolean;
   readonly contentEncoding: string | null;
   /** As the client wrote it; joined by commas where it is given twice. */
@@ -41,6 +38,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   "expect",
+  // The engine is told the length of what it gets.
+  "content-length",
   // The two that are read here never get as far as this list; these are what others call them.
   "api-key",
   "x-goog-api-key",
@@ -65,30 +64,26 @@ const REQUEST_ID = /^[!-~]{1,128}$/;
 const BEARER = /^bearer +(\S+) *$/i;
 
 /**
- * Reads the headers of a request, given as names and values, flat, in one pass. What is read here is not forwarded, but for those that
+ * Reads the headers of a request, given as names in small letters and values, flat, in one pass. What is read here is not forwarded, but for those that
  * describe the body to the engine as well.
  */
 export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
   let forward: string[] = [];
   let requestId: string | null = null;
   let modelOverride: string | null = null;
-  let contentLength: number | null = null;
   let contentEncoding: string | null = null;
   let contentType: string | null = null;
   let priority: string | null = null;
   let connection = "";
   let bearer: string | null = null;
   let apiKey: string | null = null;
-  let isChunked = false;
   let hasHost = false;
   for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = (raw[index] ?? "").toLowerCase();
+    const name = raw[index] ?? "";
     const value = raw[index + 1] ?? "";
     if (name === "x-request-id") requestId ??= value;
     else if (name === "model-override") modelOverride = modelOverride === null ? value : `${modelOverride}, ${value}`;
     else if (name === PRIORITY_HEADER) priority = priority === null ? value : `${priority}, ${value}`;
-    else if (name === "content-length") contentLength = Number(value);
-    else if (name === "transfer-encoding") isChunked = true;
     else if (name === "host") hasHost = true;
     else if (name === "authorization") bearer ??= BEARER.exec(value)?.[1] ?? null;
     else if (name === "x-api-key") apiKey ??= value;
@@ -106,8 +101,6 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
     forward,
     requestId,
     modelOverride,
-    contentLength,
-    isChunked,
     hasHost,
     contentEncoding,
     contentType,

@@ -7,6 +7,7 @@ import { notAllowed, type Guest } from "./doorkeeper.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
 import type { RequestHeaders } from "./headers.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
+import type { RequestHead } from "./http1/request-head.ts";
 import { JSON_FORM } from "./json-ask.ts";
 import { ownAnswer } from "./listing.ts";
 import type { GatewayModel } from "./models.ts";
@@ -57,7 +58,8 @@ const PATH_SHOWN_MAX = 200;
 
 /** Receives a request; nothing is counted yet, and nothing of its body read. */
 export function receive(house: ExchangeHouse, request: HttpRequest, headers: RequestHeaders): Reception {
-  const { method, url, httpVersion } = request.head;
+  const { head } = request;
+  const { method, url, httpVersion } = head;
   const target = splitTarget(url);
   const { path } = target;
   const dialect = dialectOf(path);
@@ -79,13 +81,13 @@ export function receive(house: ExchangeHouse, request: HttpRequest, headers: Req
     const message = `There is no ${method} ${path.slice(0, PATH_SHOWN_MAX)} here.`;
     return { dialect, route: null, guest, destination: refused(failure("route_not_found", message)) };
   }
-  const destination = destinationOf(house, { route, method, ...target, headers, guest });
+  const destination = destinationOf(house, { route, head, ...target, headers, guest });
   return { dialect: route.dialect, route, guest, destination };
 }
 
 interface Asked {
   readonly route: Route;
-  readonly method: string;
+  readonly head: RequestHead;
   readonly path: string;
   readonly query: string;
   readonly headers: RequestHeaders;
@@ -93,7 +95,8 @@ interface Asked {
 }
 
 function destinationOf(house: ExchangeHouse, asked: Asked): Destination {
-  const { route, method, path, headers, guest } = asked;
+  const { route, head, path, headers, guest } = asked;
+  const { method } = head;
   if (!route.methods.includes(method)) {
     const message = `${method} is not possible on ${route.path}, only ${route.methods.join(" and ")}.`;
     return refused(failure("method_not_allowed", message), ["allow", route.methods.join(", ")]);
@@ -105,14 +108,17 @@ function destinationOf(house: ExchangeHouse, asked: Asked): Destination {
   }
   const priority = readPriority(headers.priority);
   if (typeof priority === "object") return refused(priority);
-  const wrong = whatIsWrongWithBody(house.bodyLimits.bodyBytesMax, headers);
+  const wrong = whatIsWrongWithBody(house.bodyLimits.bodyBytesMax, head, headers);
   if (wrong !== null) return refused(wrong);
   return forEngine(house, asked, guest === null ? priority : guest.weigh(priority));
 }
 
-function whatIsWrongWithBody(bodyBytesMax: number, headers: RequestHeaders): Failure | null {
-  const { contentLength, contentEncoding } = headers;
-  if (contentLength !== null && contentLength > bodyBytesMax) return bodyTooLarge(bodyBytesMax);
+function whatIsWrongWithBody(
+  bodyBytesMax: number,
+  { bodyBytes }: RequestHead,
+  { contentEncoding }: RequestHeaders,
+): Failure | null {
+  if (bodyBytes !== null && bodyBytes > bodyBytesMax) return bodyTooLarge(bodyBytesMax);
   if (contentEncoding === null || contentEncoding.toLowerCase() === "identity") return null;
   return invalid(`A body with content-encoding ${contentEncoding.slice(0, 50)} is not taken: send it plain.`);
 }

@@ -1,6 +1,5 @@
 /** Sends the gateway's own answers, and keeps connections usable, or closes them gently, where a body was left unread. */
 import type { Clock, TimerHandle } from "../ports/clock.ts";
-import type { RequestHeaders } from "./headers.ts";
 import type { BodyTaker, HttpRequest } from "./http1/http-request.ts";
 import type { HttpResponse } from "./http1/http-response.ts";
 
@@ -16,9 +15,6 @@ export interface OwnAnswer {
 export interface ReplyTo {
   readonly request: HttpRequest;
   readonly response: HttpResponse;
-  readonly headers: RequestHeaders;
-  /** The client sends its body only when it is told to go on. */
-  readonly expectsContinue: boolean;
   readonly clock: Clock;
 }
 
@@ -45,7 +41,7 @@ export function reply(to: ReplyTo, answer: OwnAnswer): Sent {
   const body = Buffer.from(answer.body);
   const bytes = body.length;
   const all = [...answer.headers, "content-length", String(bytes)];
-  const closes = answer.status === 413 || isUnwanted(to);
+  const closes = answer.status === 413 || isUnwanted(request);
   if (closes) all.push("connection", "close");
   response.writeHead(answer.status, all);
   if (closes && !request.isComplete) {
@@ -57,10 +53,9 @@ export function reply(to: ReplyTo, answer: OwnAnswer): Sent {
 }
 
 /** Whether more body may still come than is worth reading. */
-function isUnwanted({ request, headers, expectsContinue }: ReplyTo): boolean {
-  if (request.isComplete) return false;
-  if (headers.isChunked) return true;
-  return headers.contentLength !== null && (headers.contentLength > DISCARDED_BYTES_MAX || expectsContinue);
+function isUnwanted({ isComplete, head: { bodyBytes, expectsContinue } }: HttpRequest): boolean {
+  if (isComplete) return false;
+  return bodyBytes === null || bodyBytes > DISCARDED_BYTES_MAX || expectsContinue;
 }
 
 /**
