@@ -1,4 +1,5 @@
 /** What all requests of one gateway share. */
+import type { Chained } from "../base/chain.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { BodyLimits } from "./body.ts";
@@ -9,7 +10,6 @@ import type { LeaseDesk } from "./lease-desk.ts";
 import type { ListingSource } from "./listing.ts";
 import type { MadeResponses } from "./made-responses.ts";
 import type { Models } from "./models.ts";
-import type { Chained } from "./open-requests.ts";
 
 /** A request in progress, as the server sees it. */
 export interface OpenRequest extends Chained<OpenRequest> {

@@ -203,7 +203,7 @@ export class Grant {
   readonly kind = "granted";
   readonly lease: Lease;
   readonly #desk: LeaseDesk;
-  /** Null when it has been released. Kept no longer, since the tables of a map hold what they held (see `OpenRequests`). */
+  /** Null when it has been released. Kept no longer, since the tables of a map hold what they held (see `Chain`). */
   #applicant: Applicant | null;
 
   constructor(lease: Lease, applicant: Applicant, desk: LeaseDesk) {

@@ -1,11 +1,11 @@
 /** The OpenAI-compatible face of llmux: one HTTP listener before all models. */
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
+import { Chain } from "../base/chain.ts";
 import { describeError } from "../base/failure.ts";
 import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
-
 import { headRefusal } from "./client-error.ts";
 import { OwnCount, type Commons } from "./commons.ts";
 import { Doorkeeper, type ApiKey } from "./doorkeeper.ts";
@@ -22,7 +22,6 @@ import type { HttpResponse } from "./http1/http-response.ts";
 import { MadeResponses } from "./made-responses.ts";
 import { RealtimeSession } from "./realtime-session.ts";
 import { REALTIME_PATH, splitTarget } from "./routes.ts";
-import { OpenRequests } from "./open-requests.ts";
 import { Surge } from "./surge.ts";
 import { isWebSocket } from "./web-socket-handshake.ts";
 import { Models, type GatewayModel } from "./models.ts";
@@ -132,7 +131,7 @@ class HttpGateway implements Gateway {
   readonly #house: ExchangeHouse;
   readonly #connections: ConnectionLimit;
   readonly #identity: (() => TlsIdentity) | null;
-  readonly #open = new OpenRequests<OpenRequest>();
+  readonly #open = new Chain<OpenRequest>();
   readonly #surge: Surge;
   #onIdle: (() => void)[] = [];
   readonly #isOneOfMany: boolean;

@@ -2,9 +2,9 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions, type TLSSocket } from "node:tls";
 import type { Duplex } from "node:stream";
+import { Chain } from "../../base/chain.ts";
 import { TLS_VERSION_MIN } from "../../base/tls-identity.ts";
 import type { Clock, TimerHandle } from "../../ports/clock.ts";
-import { OpenRequests } from "../open-requests.ts";
 import type { ConnectionHost, ConnectionLimits } from "./connection-host.ts";
 import { HttpConnection } from "./http-connection.ts";
 
@@ -39,7 +39,7 @@ const PROBE_AFTER_MS = 60_000;
 /** One listener; `server` is for those who bind it, count its connections or renew its identity. */
 export class HttpListener {
   readonly server: Server | TlsServer;
-  readonly #connections = new OpenRequests<HttpConnection>();
+  readonly #connections = new Chain<HttpConnection>();
   /** With TLS: the sockets below, which are there before the handshake. */
   readonly #below = new Set<Socket>();
   readonly #host: HostState;

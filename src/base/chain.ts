@@ -1,17 +1,18 @@
 /**
- * The requests in progress, in the order of their arrival: a chain, and not a `Set`. The table that a set has outgrown points to the next
- * one, and to what it held; once it has become old, it keeps all later ones, and the requests in them, until the next full collection.
+ * Things in the order in which they came, each taken out again from wherever it stands: requests in progress, connections. A chain, and not a
+ * `Set`: the table that a set has outgrown points to the next one, and to what it held; once it has become old, it keeps all later ones,
+ * and what is in them, until the next full collection.
  */
 
 /** What can stand in a chain, in one at a time. */
 export interface Chained<Self> {
-  /** Its neighbours; for `OpenRequests` alone. */
+  /** Its neighbours; for `Chain` alone. */
   before: Self | null;
   after: Self | null;
 }
 
 /** One chain. */
-export class OpenRequests<Item extends Chained<Item>> {
+export class Chain<Item extends Chained<Item>> {
   #oldest: Item | null = null;
   #newest: Item | null = null;
   #size = 0;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OpenRequests, type Chained } from "./open-requests.ts";
+import { Chain, type Chained } from "./chain.ts";
 
 class Item implements Chained<Item> {
   before: Item | null = null;
@@ -15,7 +15,7 @@ class Item implements Chained<Item> {
 test("the chain keeps the order of arrival, wherever something is taken out", () => {
   for (const gone of ["a", "b", "c"]) {
     const items = ["a", "b", "c"].map((name) => new Item(name));
-    const chain = new OpenRequests<Item>();
+    const chain = new Chain<Item>();
     for (const item of items) chain.add(item);
     for (const item of chain) if (item.name === gone) chain.remove(item);
     const left = ["a", "b", "c"].filter((name) => name !== gone);
@@ -35,7 +35,7 @@ test("the chain keeps the order of arrival, wherever something is taken out", ()
 });
 
 test("what has left a chain leads nowhere, and an empty one takes new ones", () => {
-  const chain = new OpenRequests<Item>();
+  const chain = new Chain<Item>();
   const items = ["a", "b", "c"].map((name) => new Item(name));
   for (const item of items) chain.add(item);
   for (const item of items) chain.remove(item);
