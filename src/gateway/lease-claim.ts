@@ -55,14 +55,16 @@ export class LeaseClaim implements Applicant {
   }
 
   onGrant(grant: Grant): void {
-    this.#endWait();
+    this.#place = null;
     this.#grant = grant;
+    // By the scheduler's measure, as the wake that was a part of it.
+    this.#waitedMs += grant.lease.waitedMs;
     this.#wakeMs += grant.wakeMs;
     this.#owner.onGrant(grant);
   }
 
   onRefusal(reason: Failure): void {
-    this.#endWait();
+    this.#endInVain();
     this.#owner.onRefusal(reason);
   }
 
@@ -80,12 +82,13 @@ export class LeaseClaim implements Applicant {
   /** Gives back what there is of the two. */
   end(outcome: LeaseOutcome): void {
     const place = this.#place;
-    this.#endWait();
+    this.#endInVain();
     place?.leave();
     this.release(outcome);
   }
 
-  #endWait(): void {
+  /** The wait of one who is not let in is told by no lease. */
+  #endInVain(): void {
     if (this.#place === null) return;
     this.#place = null;
     this.#waitedMs += this.#clock.nowMs() - this.#waitsSinceMs;
