@@ -158,6 +158,9 @@ test("A connection is kept by HTTP/1.1 unless it is to be closed, and by HTTP/1.
   assert.equal(keeps("1.1", "Close"), false);
   assert.equal(keeps("1.1", "te, close"), false);
   assert.equal(keeps("1.1", "te", "close"), false);
+  assert.equal(keeps("1.1", "te \t,\tclose, x"), false);
+  assert.equal(keeps("1.0", "k: keep-alive"), false);
+  assert.equal(keeps("1.0", "x keep-alive"), false);
   assert.equal(keeps("1.1", "closed"), true);
   assert.equal(keeps("1.0"), false);
   assert.equal(keeps("1.0", "Keep-Alive"), true);

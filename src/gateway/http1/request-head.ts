@@ -40,6 +40,11 @@ const TAB_BESIDE_CODING = /\r\ntransfer-encoding:[^\r]*\t/i;
 /** More digits than any body has; a number of them is still exact. */
 const LENGTH = /^\d{1,15}$/;
 
+/** Options of `Connection`, between commas: what is written around a blank alone is an option that nobody knows. */
+const CLOSE = /(?:^|,)[\t ]*close[\t ]*(?:,|$)/i;
+const KEEP_ALIVE = /(?:^|,)[\t ]*keep-alive[\t ]*(?:,|$)/i;
+const UPGRADE = /(?:^|,)[\t ]*upgrade[\t ]*(?:,|$)/i;
+
 const TAB = 9;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -136,17 +141,17 @@ function complete(
   if (hosts > 1) return null;
   const bodyBytes = bodyLength(httpVersion, length, coding);
   if (bodyBytes === undefined) return null;
-  const options = connection === "" ? NO_OPTIONS : connection.toLowerCase().split(/[\s,]+/);
   return {
     method,
     url,
     httpVersion,
     rawHeaders,
     bodyBytes,
-    keepsAlive: !options.includes("close") && (httpVersion === "1.1" || options.includes("keep-alive")),
+    keepsAlive:
+      (connection === "" || !CLOSE.test(connection)) && (httpVersion === "1.1" || KEEP_ALIVE.test(connection)),
     expectsContinue: httpVersion === "1.1" && expect.toLowerCase() === "100-continue",
     // Before 1.1 it is to be ignored.
-    upgrade: upgrade !== null && httpVersion === "1.1" && options.includes("upgrade") ? upgrade.toLowerCase() : null,
+    upgrade: upgrade !== null && httpVersion === "1.1" && UPGRADE.test(connection) ? upgrade.toLowerCase() : null,
   };
 }
 
@@ -160,5 +165,3 @@ function bodyLength(httpVersion: string, length: string | null, coding: string |
   if (length === null) return 0;
   return LENGTH.test(length) ? Number(length) : undefined;
 }
-
-const NO_OPTIONS: readonly string[] = [];
