@@ -145,18 +145,42 @@ test("What is broken is told so, once, and the connection ends a moment later", 
     "\x16\x03\x01",
     "\r\n\r\n\r\n\r\n\r\n",
     "G\r",
-    chunked("a").replace("1\r\n", "x\r\n"),
+    chunked("a").replace("\r\n1\r\n", "\r\nx\r\n"),
   ]) {
     const play = new PlayedConnection();
     await play.say(text, text === "G\r" ? "x" : "", GET, "x");
     assert.deepEqual([...play.refusals, ...(play.requests[0]?.refusals ?? [])], ["broken"], JSON.stringify(text));
     assert.equal(play.socket.heard, "HTTP/1.1 499 broken\r\n\r\n");
+    assert.equal(play.requests.length, text.startsWith("POST") ? 1 : 0, "nothing is begun behind it");
     assert.equal(play.socket.destroyed, false);
     await play.clock.pass(1_000);
     assert.equal(play.socket.destroyed, true);
     assert.equal(play.goes, 1);
     assert.equal(play.clock.pending, 0);
   }
+});
+
+test("What cannot become a request is refused before its head is over", async () => {
+  for (const text of ["\x16\x03\x01", "GET / HTTP/1.1\nhost", "GET / HTTP/1.1\r\nhost: \0", "get"]) {
+    const play = new PlayedConnection();
+    await play.say(text);
+    assert.deepEqual(play.refusals, ["broken"], JSON.stringify(text));
+  }
+});
+
+test("A few line ends before each request are no harm", async () => {
+  const play = echoing();
+  await play.say(`\r\n\r\n${GET}`.repeat(5));
+  assert.equal(bodiesIn(play.socket.heard).length, 5);
+  assert.deepEqual(play.refusals, []);
+});
+
+test("A connection that breaks takes its request with it, and nothing else", async () => {
+  const play = new PlayedConnection();
+  await play.say(GET);
+  play.socket.destroy(new Error("reset"));
+  await play.settle();
+  assert.deepEqual([play.at(0).closes, play.goes, play.bugs], [1, 1, []]);
 });
 
 test("Whoever has read the refusal and hangs up is not waited for", async () => {
@@ -416,7 +440,12 @@ test("What the host throws ends the connection, and is told", async () => {
   drained.at(0).response.write(Buffer.alloc(1_000_000));
   drained.socket.unstick();
   await drained.settle();
-  for (const play of [early, inBody, atEnd, piped, drained]) {
+  const closed = new PlayedConnection();
+  closed.onPlayed = ({ response }) => response.ownBy({ ...QUIET_OWNER, onClosed: boom });
+  await closed.say(GET);
+  closed.socket.hangUp();
+  await closed.settle();
+  for (const play of [early, inBody, atEnd, piped, drained, closed]) {
     assert.deepEqual(play.bugs, [bug]);
     assert.equal(play.socket.destroyed, true);
     assert.equal(play.goes, 1);

@@ -71,7 +71,7 @@ export class MemorySocket extends Duplex {
     if (!this.neverEnds) done();
   }
 
-  override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
-    setImmediate(done, null);
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    setImmediate(done, error);
   }
 }
