@@ -1,6 +1,7 @@
 /** Takes a body out of its chunks (RFC 9112, section 7.1), and accepts only what every other reader would understand the same way. */
 
 import { unreachable } from "../../base/assert.ts";
+import { hexDigit } from "../../base/http-text.ts";
 import { readHeaderLines } from "./request-head.ts";
 
 /** Who gets the body. */
@@ -128,7 +129,7 @@ export class ChunkedBody {
   }
 
   #onSize(byte: number): ChunkProgress {
-    const digit = hexadecimal(byte);
+    const digit = hexDigit(byte);
     if (digit >= 0) {
       this.#digits += 1;
       this.#size = this.#size * 16 + digit;
@@ -184,11 +185,4 @@ export class ChunkedBody {
     this.#ignored += 1;
     return this.#ignored > IGNORED_BYTES_MAX ? "extensions too long" : "more";
   }
-}
-
-/** -1 for what is no digit. */
-function hexadecimal(byte: number): number {
-  if (byte >= 48 && byte <= 57) return byte - 48;
-  const letter = byte | 32;
-  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }

@@ -3,6 +3,7 @@
  * grammar, one way to tell a length, and a refusal for the rest.
  */
 import { METHODS } from "node:http";
+import { headerValue } from "../../base/http-text.ts";
 
 /** A head that is what it should be. */
 export interface RequestHead {
@@ -86,29 +87,10 @@ export function readHeaderLines(text: string): string[] | null {
   for (let at = 0; at < text.length;) {
     const colon = text.indexOf(":", at);
     const end = text.indexOf("\r", colon);
-    headers.push(
-      text.slice(at, colon).toLowerCase(),
-      text.slice(startOfValue(text, colon + 1), endOfValue(text, colon, end)),
-    );
+    headers.push(text.slice(at, colon).toLowerCase(), headerValue(text, colon + 1, end));
     at = end + 2;
   }
   return headers;
-}
-
-function startOfValue(text: string, from: number): number {
-  let at = from;
-  while (isBlank(text.charCodeAt(at))) at += 1;
-  return at;
-}
-
-function endOfValue(text: string, colon: number, end: number): number {
-  let at = end;
-  while (at > colon + 1 && isBlank(text.charCodeAt(at - 1))) at -= 1;
-  return at;
-}
-
-function isBlank(code: number): boolean {
-  return code === BLANK || code === TAB;
 }
 
 function complete(

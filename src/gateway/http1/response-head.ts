@@ -75,7 +75,7 @@ function framingOf(hasBody: boolean, hasLength: boolean, httpVersion: string): F
 let dateAtS = -1;
 let date = "";
 
-/** The same for a whole second, since it costs more than all the rest. */
+/** The same for a whole second: to make it costs nearly half as much as all the rest. */
 function dateLine(nowEpochMs: number): string {
   const atS = Math.floor(nowEpochMs / 1_000);
   if (atS !== dateAtS) {

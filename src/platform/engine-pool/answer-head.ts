@@ -1,6 +1,7 @@
 /** The head of an answer: its status line and headers, read strictly, and what they say of the body. */
 import type { IncomingHttpHeaders } from "node:http";
 import { errors } from "undici";
+import { headerValue } from "../../base/http-text.ts";
 
 /** One answer's head. */
 export interface AnswerHead {
@@ -52,9 +53,6 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
 const NO_HEADERS: IncomingHttpHeaders = Object.freeze({});
 
-const SPACE = 0x20;
-const TAB = 0x09;
-
 function readHeaders(head: string, from: number): IncomingHttpHeaders {
   // Without a prototype, so that an engine's `constructor` is a header like any other.
   const headers = Object.create(null) as IncomingHttpHeaders;
@@ -65,7 +63,7 @@ function readHeaders(head: string, from: number): IncomingHttpHeaders {
     if (colon === -1 || colon >= end) throw malformed("a header has no colon");
     const name = head.slice(at, colon).toLowerCase();
     if (!NAME.test(name)) throw malformed("the name of a header is invalid");
-    add(headers, name, trimmed(head, colon + 1, end));
+    add(headers, name, headerValue(head, colon + 1, end));
     at = end + 2;
   }
   return headers;
@@ -76,18 +74,6 @@ function add(headers: IncomingHttpHeaders, name: string, value: string): void {
   if (before === undefined) headers[name] = value;
   else if (Array.isArray(before)) before.push(value);
   else headers[name] = [before, value];
-}
-
-function trimmed(head: string, start: number, end: number): string {
-  let from = start;
-  let to = end;
-  while (from < to && isBlank(head.charCodeAt(from))) from += 1;
-  while (to > from && isBlank(head.charCodeAt(to - 1))) to -= 1;
-  return head.slice(from, to);
-}
-
-function isBlank(code: number): boolean {
-  return code === SPACE || code === TAB;
 }
 
 function framingOf(headers: IncomingHttpHeaders, status: number, isToHead: boolean): Framing {

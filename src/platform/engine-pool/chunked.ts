@@ -1,5 +1,6 @@
 /** The chunked transfer coding, read as it comes: data piece by piece, or whole chunks with their framing. */
 import { errors } from "undici";
+import { hexDigit } from "../../base/http-text.ts";
 import { malformed } from "./answer-head.ts";
 
 /** Who hears of it. The bytes are those that are being read: they must be copied. */
@@ -183,11 +184,4 @@ function expect(byte: number, expected: number): void {
 
 function isLineEnd(bytes: Buffer, at: number): boolean {
   return bytes[at] === CARRIAGE_RETURN && bytes[at + 1] === LINE_FEED;
-}
-
-/** -1 for any other byte. */
-function hexDigit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
-  const small = byte | 0x20;
-  return small >= 0x61 && small <= 0x66 ? small - 0x57 : -1;
 }
