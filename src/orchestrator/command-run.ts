@@ -1,6 +1,7 @@
 /** Runs a command to its end: what a configuration gives for a stop, a sleep, a wake, or a look at an engine's health. */
+import { describeError } from "../base/failure.ts";
 import { delay, type Clock } from "../ports/clock.ts";
-import type { ProcessHost } from "../ports/process-host.ts";
+import type { EngineProcess, ProcessHost } from "../ports/process-host.ts";
 
 /** What to run. */
 export interface CommandRun {
@@ -12,10 +13,19 @@ export interface CommandRun {
   readonly signal?: AbortSignal;
 }
 
-/** Resolves with null when it has ended with 0, else with what went wrong. One that takes too long, or is not wanted any more, is killed. */
+/**
+ * Resolves with null when it has ended with 0, else with what went wrong. One that takes too long, or is not wanted any more, is killed;
+ * rejects with the signal's reason only.
+ */
 export async function runCommand(run: CommandRun, processes: ProcessHost, clock: Clock): Promise<string | null> {
   const { command, env, outputFile, timeoutMs, signal } = run;
-  const { pid, exited } = await processes.spawn({ command, env, outputFile });
+  let started: EngineProcess;
+  try {
+    started = await processes.spawn({ command, env, outputFile });
+  } catch (error) {
+    return `cannot be run: ${describeError(error)}`;
+  }
+  const { pid, exited } = started;
   const over = new AbortController();
   const kill = (): void => processes.signal(pid, [pid, ...processes.members(pid)], "SIGKILL");
   const late = delay(clock, timeoutMs, over.signal).then(
@@ -39,6 +49,11 @@ export async function runCommand(run: CommandRun, processes: ProcessHost, clock:
     over.abort();
     signal?.removeEventListener("abort", onAbort);
   }
+}
+
+/** What became of a command, as people read it; `wrong` is what `runCommand` has resolved with. */
+export function outcomeText(command: readonly string[], wrong: string | null): string {
+  return `${commandText(command)} ${wrong ?? "ended with 0"}`;
 }
 
 /** A command as people read it. */

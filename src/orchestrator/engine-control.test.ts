@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Dispatcher } from "undici";
 import { RecordingLog } from "../../test/support/recording-log.ts";
+import { vllmControl } from "../engines/vllm.ts";
 import type { HttpAnswer, HttpCall } from "../ports/http-client.ts";
 import { EngineControl } from "./engine-control.ts";
 
@@ -20,7 +21,7 @@ function stage(answers: Readonly<Record<string, Partial<HttpAnswer> | Error>> = 
     },
   };
   const limits = { sleepTimeoutMs: 120_000, wakeTimeoutMs: 30_000, reloadTimeoutMs: 60_000 };
-  const control = new EngineControl("m", http, limits, log);
+  const control = new EngineControl("m", http, limits, log, vllmControl, () => Promise.resolve("cannot be run"));
   const heard = (): string[] => calls.map(({ url, timeoutMs }) => `${url.slice(ENGINE.origin.length)} ${timeoutMs}`);
   return { control, heard, log };
 }

@@ -2,11 +2,11 @@
 import { describeError, failure, type Failure, type FailureCode } from "../base/failure.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
 import type { ControlManner, ControlStep } from "../engines/engine.ts";
-import { parseIsSleeping, saysAwake, vllmControl } from "../engines/vllm.ts";
+import { parseIsSleeping, saysAwake } from "../engines/vllm.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import type { HttpAnswer, HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
-import { commandText } from "./command-run.ts";
+import { commandText, outcomeText } from "./command-run.ts";
 
 /** Limits of the control calls in ms. */
 export interface ControlLimits {
@@ -15,13 +15,13 @@ export interface ControlLimits {
   readonly reloadTimeoutMs: number;
 }
 
-/** Runs a command; resolves with null when it has ended with 0, else with what went wrong. Rejects when it cannot be started. */
+/** Runs a command; resolves with null when it has ended with 0, else with what went wrong. Rejects with the signal's reason only. */
 export type RunCommand = (command: readonly string[], timeoutMs: number, signal: AbortSignal) => Promise<string | null>;
 
 /** Where its control routes are. */
 type EngineAddress = Pick<EngineConnection, "origin" | "dispatcher">;
 
-/** Talks to one engine. Every call resolves with null, or with what went wrong. */
+/** Talks to one engine. Every call resolves with null, or with what went wrong; one whose signal is aborted may reject with its reason. */
 export class EngineControl {
   readonly #model: string;
   readonly #http: HttpClient;
@@ -35,8 +35,8 @@ export class EngineControl {
     http: HttpClient,
     limits: ControlLimits,
     log: Log,
-    manner: ControlManner = vllmControl,
-    run: RunCommand = () => Promise.resolve("cannot be run"),
+    manner: ControlManner,
+    run: RunCommand,
   ) {
     this.#manner = manner;
     this.#run = run;
@@ -140,13 +140,8 @@ export class EngineControl {
     code: FailureCode,
     signal: AbortSignal,
   ): Promise<Failure | string> {
-    let wrong: string | null;
-    try {
-      wrong = await this.#run(command, timeoutMs, signal);
-    } catch (error) {
-      wrong = `cannot be run: ${describeError(error)}`;
-    }
-    return wrong === null ? "" : failure(code, `engine of ${this.#model}: ${commandText(command)} ${wrong}`);
+    const wrong = await this.#run(command, timeoutMs, signal);
+    return wrong === null ? "" : failure(code, `engine of ${this.#model}: ${outcomeText(command, wrong)}`);
   }
 
   async #checkAwake(engine: EngineAddress, signal: AbortSignal): Promise<Failure | null> {

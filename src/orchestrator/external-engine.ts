@@ -3,7 +3,7 @@
  * where the configuration has orders for it, it can be put to sleep and woken like any other.
  */
 import { assert } from "../base/assert.ts";
-import type { ExternalEngine as ExternalSettings } from "../base/engine-settings.ts";
+import type { ExternalEngine as ExternalSettings, Order } from "../base/engine-settings.ts";
 import { failure, type Failure } from "../base/failure.ts";
 import type { LiveSleepLevel } from "../core/sleep-level.ts";
 import { customEngine } from "../engines/custom.ts";
@@ -13,7 +13,7 @@ import { runCommand } from "./command-run.ts";
 import { EngineControl, type RunCommand } from "./engine-control.ts";
 import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
 import { healthOf, HealthWatch, lookAt, type Look } from "./health.ts";
-import { Operations } from "./operations.ts";
+import { NEVER, Operations } from "./operations.ts";
 
 /** Nobody waits longer than this for one that does not say that it is well: llmux can do nothing to make it so. */
 const READY_MS_MAX = 5_000;
@@ -27,7 +27,7 @@ export class ExternalEngine implements EngineKeeper {
   readonly #answers: EngineAnswers;
   readonly #origin: string;
   readonly #headers: readonly string[];
-  readonly #health: ReturnType<ReturnType<typeof customEngine>["plan"]>["health"];
+  readonly #health: Order;
   readonly #control: EngineControl;
   readonly #canSleep: boolean;
   #connection: ReturnType<EngineWorld["createPool"]> | null = null;
@@ -117,10 +117,9 @@ export class ExternalEngine implements EngineKeeper {
     const engine = this.connection();
     if (engine === null) return null;
     const mustSleep = this.#canSleep && !this.#isAsleep;
-    const signal = new AbortController().signal;
-    const failed = mustSleep ? await this.#control.sleep(engine, 1, "none", signal) : null;
+    const failed = mustSleep ? await this.#control.sleep(engine, 1, "none", NEVER) : null;
     // One that is gone holds no memory.
-    if (failed !== null && (await this.#look()(signal)) === null) {
+    if (failed !== null && (await this.#look()(NEVER)) === null) {
       return failure("stop_failed", `${failed.message}; it is not ours to end, and still holds its memory`);
     }
     this.#isAsleep = false;

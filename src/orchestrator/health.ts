@@ -4,6 +4,8 @@ import type { Order } from "../base/engine-settings.ts";
 import type { Clock, TimerHandle } from "../ports/clock.ts";
 import type { EngineConnection, EngineHealth } from "../ports/engine-directory.ts";
 import type { HttpClient } from "../ports/http-client.ts";
+import type { RunCommand } from "./engine-control.ts";
+import { NEVER } from "./operations.ts";
 
 /** An engine that accepts and does not answer is asked again after this. */
 const LOOK_TIMEOUT_MS = 2_000;
@@ -14,7 +16,7 @@ export type Look = (signal: AbortSignal) => Promise<string | null>;
 /** What a look is made with; `run` carries out a command. */
 export interface LookParts {
   readonly http: HttpClient;
-  readonly run: (command: readonly string[], timeoutMs: number, signal: AbortSignal) => Promise<string | null>;
+  readonly run: RunCommand;
   /** Its own connections, where they carry something that others do not. */
   readonly over?: EngineConnection["dispatcher"];
 }
@@ -60,8 +62,6 @@ async function statusOf(target: string, origin: string, parts: LookParts, signal
 function isLate(error: unknown): boolean {
   return error instanceof Error && error.name === "TimeoutError";
 }
-
-const NEVER = new AbortController().signal;
 
 /** How often an engine is looked at that is no process of ours. */
 const WATCH_MS = 5_000;

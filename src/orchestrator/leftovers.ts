@@ -4,7 +4,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { HttpClient } from "../ports/http-client.ts";
 import type { Log } from "../ports/log.ts";
 import type { ProcessHost } from "../ports/process-host.ts";
-import { commandText, runCommand } from "./command-run.ts";
+import { commandText, outcomeText, runCommand } from "./command-run.ts";
 import { endProcesses } from "./ending.ts";
 import { untilSilent } from "./silence.ts";
 import type { EngineRecord, EngineRecords } from "./engine-record.ts";
@@ -65,18 +65,13 @@ async function stopByCommand({ model, stop }: EngineRecord, parts: LeftoverParts
   if (stop === undefined) return null;
   const { processes, clock, log, environment } = parts;
   const { command, timeoutMs } = stop;
-  let wrong: string | null;
-  try {
-    wrong = await runCommand({ command, env: environment, outputFile: null, timeoutMs }, processes, clock);
-  } catch (error) {
-    wrong = `cannot be run: ${describeError(error)}`;
-  }
+  const wrong = await runCommand({ command, env: environment, outputFile: null, timeoutMs }, processes, clock);
   log.warn("leftover engine stopped by its command", {
     model,
     command: commandText(command),
     ...(wrong === null ? {} : { reason: wrong }),
   });
-  return `${commandText(command)} ${wrong ?? "ended with 0"}`;
+  return outcomeText(command, wrong);
 }
 
 /** Pid, start time and command line must all fit; a process that rewrote its arguments is known by its environment. */

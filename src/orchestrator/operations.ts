@@ -58,6 +58,9 @@ export class Operations<Name extends string> {
   }
 }
 
+/** Of what nobody breaks off. */
+export const NEVER: AbortSignal = new AbortController().signal;
+
 /** Rejects with the signal's reason when it is aborted first. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

@@ -1,19 +1,16 @@
 /** Why an engine did not start, in the words of its own output. */
 import { failure, type Failure } from "../base/failure.ts";
 import type { Engine } from "../engines/engine.ts";
-import { vllm } from "../engines/vllm.ts";
 
-/** Lines of output in an operator's hands. */
-const LAST_OUTPUT_LINES = 30;
-
-const VLLM = vllm([]);
+/** Lines of output in an operator's hands when an engine has failed. */
+export const LAST_OUTPUT_LINES = 30;
 
 /** `what` happened to the engine of `model`, whose last lines of output these are, oldest first: the more the better. */
 export function startFailure(
   model: string,
   what: string,
   lines: readonly string[],
-  engine: Pick<Engine, "outOfMemoryCause" | "likelyCause"> = VLLM,
+  engine: Pick<Engine, "outOfMemoryCause" | "likelyCause">,
 ): Failure {
   const lastOutput = lines.slice(-LAST_OUTPUT_LINES);
   const tooLittle = engine.outOfMemoryCause(lines);

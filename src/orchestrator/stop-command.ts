@@ -1,12 +1,13 @@
 /** Ends an engine by the command that it has for that, as a container needs: signals to the program that started it do not reach it. */
-import { describeError, failure, type Failure } from "../base/failure.ts";
+import { failure, type Failure } from "../base/failure.ts";
 import type { EnginePlan } from "../engines/engine.ts";
 import { delay, type Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
 import type { EngineProcess, ExitStatus } from "../ports/process-host.ts";
-import { commandText } from "./command-run.ts";
+import { outcomeText } from "./command-run.ts";
 import type { RunCommand } from "./engine-control.ts";
 import type { Look } from "./health.ts";
+import { NEVER } from "./operations.ts";
 import { untilSilent, type SilenceParts } from "./silence.ts";
 
 /** An engine, as far as its end is concerned. */
@@ -25,8 +26,6 @@ export interface StopParts {
   readonly limits: { readonly stopGraceMs: number };
 }
 
-const NEVER = new AbortController().signal;
-
 /**
  * Runs that command; afterwards what is left of our own processes has had its grace, and can be ended by signals. Resolves with what the
  * command did, in words; null where there is none.
@@ -35,13 +34,8 @@ export async function endByCommand(model: string, life: StoppedLife, parts: Stop
   const { stop } = life.plan;
   if (stop === null) return null;
   const { clock, log, limits } = parts;
-  let wrong: string | null;
-  try {
-    wrong = await parts.run(stop.command, stop.timeoutMs, NEVER);
-  } catch (error) {
-    wrong = `cannot be run: ${describeError(error)}`;
-  }
-  const said = `${commandText(stop.command)} ${wrong ?? "ended with 0"}`;
+  const wrong = await parts.run(stop.command, stop.timeoutMs, NEVER);
+  const said = outcomeText(stop.command, wrong);
   if (wrong !== null) log.warn("stop command failed", { model, reason: said });
   if (wrong === null && life.exit === null) {
     const over = new AbortController();

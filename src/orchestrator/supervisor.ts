@@ -22,15 +22,12 @@ import { EngineOutput } from "./engine-output.ts";
 import type { EngineAnswers, EngineKeeper, EngineSpec, EngineWorld } from "./engine-world.ts";
 import { withFreeMemory } from "./free-memory.ts";
 import { HealthWatch } from "./health.ts";
-import { Operations, orAborted } from "./operations.ts";
+import { NEVER, Operations, orAborted } from "./operations.ts";
 import { OwnRecord } from "./own-record.ts";
 import { untilReady } from "./readiness.ts";
-import { startFailure } from "./start-failure.ts";
+import { LAST_OUTPUT_LINES, startFailure } from "./start-failure.ts";
 import { StartWatch } from "./start-watch.ts";
 import { endByCommand, stillThere } from "./stop-command.ts";
-
-/** Lines of output in an operator's hands when an engine has crashed. */
-const LAST_OUTPUT_LINES = 30;
 
 /** Lines of output in which the cause is looked for: below a worker's error stand the tracebacks of those who waited for it. */
 const CAUSE_LINES = 200;
@@ -123,7 +120,7 @@ export class EngineSupervisor implements EngineKeeper {
     this.#world.processes.signal(life.process.pid, life.processes(), "SIGKILL");
     const { plan } = life;
     // Its end is not awaited; the record stays, so the next start makes sure.
-    if (plan.stop !== null) this.#run(plan.stop.command, plan.stop.timeoutMs, NEVER).catch(() => {});
+    if (plan.stop !== null) void this.#run(plan.stop.command, plan.stop.timeoutMs, NEVER);
     this.#output.end();
     void life.connection.dispatcher.destroy();
   }
@@ -320,18 +317,12 @@ export class EngineSupervisor implements EngineKeeper {
       if (during !== "start") void this.#onGoneElsewhere(life);
       return;
     }
-    life.ending = true;
-    life.memory.onTransition();
+    this.#lose(life);
     this.#operations.abort();
-    // Requests that are on it break now, not when their connections time out.
-    void life.connection.dispatcher.destroy();
     const how = status.signal === null ? `exited with code ${status.exitCode}` : `was ended by ${status.signal}`;
     if (during === "start" && status.signal === null) {
       this.#answers.wakeFailed(this.#startFailure(`${how} before it was ready`));
-    } else {
-      const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
-      this.#answers.crashed(failure("engine_crashed", `the engine of ${this.#spec.name} ${how}`, { lastOutput }));
-    }
+    } else this.#sayCrashed(how);
   }
 
   /** It answered before its start had returned; or it was in the foreground and has ended. */
@@ -351,13 +342,21 @@ export class EngineSupervisor implements EngineKeeper {
     if (life.ending || this.#isStopping) return;
     // What goes on just now will find out by itself, or be well.
     if (this.#operations.current !== null) return this.#watch(life);
+    this.#lose(life);
+    this.#sayCrashed(`is not well any more: ${why}`);
+  }
+
+  /** It has ended by itself. */
+  #lose(life: EngineLife): void {
     life.ending = true;
     life.memory.onTransition();
+    // Requests that are on it break now, not when their connections time out.
     void life.connection.dispatcher.destroy();
+  }
+
+  #sayCrashed(how: string): void {
     const lastOutput = this.#output.lastLines(LAST_OUTPUT_LINES);
-    this.#answers.crashed(
-      failure("engine_crashed", `the engine of ${this.#spec.name} is not well any more: ${why}`, { lastOutput }),
-    );
+    this.#answers.crashed(failure("engine_crashed", `the engine of ${this.#spec.name} ${how}`, { lastOutput }));
   }
 
   /** After a control call failed: gives the news of the engine's end, if that is why, the time to arrive first. */
@@ -384,5 +383,3 @@ export class EngineSupervisor implements EngineKeeper {
     this.#startWatch.onLine(line);
   }
 }
-
-const NEVER = new AbortController().signal;
