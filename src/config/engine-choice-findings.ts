@@ -5,6 +5,7 @@ import { type Draft, type DraftModel, mappingOf } from "./draft.ts";
 import { engineUrl, engineUrlPhrase } from "./engine-schema.ts";
 import type { Environment } from "./environment.ts";
 import type { Finding } from "./finding.ts";
+import { whyNoSleep } from "./sleep-ability.ts";
 
 /** Checks the engine of every model; `env` has the variables that API keys are taken from. */
 export function engineChoiceFindings(draft: Draft, env: Environment): Finding[] {
@@ -45,14 +46,8 @@ function gpuFindings({ path, hasNoGpus }: DraftModel, kind: string): Finding[] {
 function abilityFindings(model: DraftModel, kind: string): Finding[] {
   const { path, sleepLevel, suspend, sleepModeFlag } = model;
   const { sleep, wake } = partsOf(model, kind);
-  const cannot =
-    kind === "llama-server"
-      ? "llama-server cannot sleep"
-      : kind === "sglang" && sleepModeFlag === false
-        ? "without sleep_mode_flag SGLang cannot sleep"
-        : isCustom(kind) && ((sleep ?? null) === null || (wake ?? null) === null)
-          ? "there are no orders to put it to sleep and to wake it (sleep, wake)"
-          : null;
+  const hasOrders = (sleep ?? null) !== null && (wake ?? null) !== null;
+  const cannot = whyNoSleep({ kind, sleepModeFlag: sleepModeFlag !== false, hasOrders });
   const findings: Finding[] = [];
   if (cannot !== null && (sleepLevel === 1 || sleepLevel === 2)) {
     const message = `expected 3 (engine stopped), or nothing, found ${sleepLevel}: ${cannot}`;

@@ -3,6 +3,7 @@
 import type { EngineSettings, Order } from "../base/engine-settings.ts";
 import { splitCommandLine } from "./command-line.ts";
 import type { ConfigFile } from "./schema.ts";
+import { whyNoSleep } from "./sleep-ability.ts";
 
 type EngineInFile = ConfigFile["models"][string]["engine"];
 type OrderInFile = NonNullable<NonNullable<Exclude<EngineInFile, string>["external"]>["sleep"]>;
@@ -36,9 +37,8 @@ export function resolveEngine(engine: EngineInFile): EngineSettings {
 
 /** How deep the engine can sleep: null for any level. What has one way of sleeping sleeps that way at 1 and at 2. */
 export function onlySleepLevel(engine: EngineSettings, sleepModeFlag: boolean): 3 | null {
-  if (engine.kind === "llama-server" || (engine.kind === "sglang" && !sleepModeFlag)) return 3;
-  const isCustom = engine.kind === "command" || engine.kind === "external";
-  return isCustom && (engine.sleep === null || engine.wake === null) ? 3 : null;
+  const hasOrders = "sleep" in engine && engine.sleep !== null && engine.wake !== null;
+  return whyNoSleep({ kind: engine.kind, sleepModeFlag, hasOrders }) === null ? null : 3;
 }
 
 /** A text is a request if it is a path or a URL, and else a command. */
