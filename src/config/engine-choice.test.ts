@@ -37,6 +37,11 @@ const atOnce = (engine: string, args: string): number | null =>
 const size = (keys: string): number => model(`{model_path: x, ${keys}}`).parallelSize;
 
 describe("models.*.engine", () => {
+  it("that cannot sleep as it is configured is stopped instead", () => {
+    assert.equal(model("{model_path: x, engine: sglang, sleep_mode_flag: false}").sleepLevel, 3);
+    assert.equal(model("{model_path: x, engine: sglang}").sleepLevel, 1);
+  });
+
   it("is vllm unless something else is said", () => {
     assert.deepEqual(model("{model_path: x}").engine, { kind: "vllm" });
     assert.deepEqual(model("{model_path: x, engine: sglang}").engine, { kind: "sglang" });
@@ -193,6 +198,11 @@ describe("a mistake in models.*.engine", () => {
       "a level that SGLang has not",
       "{model_path: x, engine: sglang, sleep_level: 2}",
       /sleep_level: expected 1 or 3, found 2/,
+    ],
+    [
+      "a level of SGLang without its flag",
+      "{model_path: x, engine: sglang, sleep_mode_flag: false, sleep_level: 1}",
+      /sleep_level: expected 3 .* without sleep_mode_flag SGLang cannot sleep$/,
     ],
     [
       "a level without orders",
