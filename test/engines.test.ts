@@ -352,8 +352,14 @@ test("an external engine that shares GPUs is put to sleep by its orders, and bef
     assert.deepEqual(await next(), { kind: "awake" });
     effects.stop("tiny");
     assert.deepEqual(await next(), { kind: "stopped" });
-    const calls: unknown = await (await fetch(`http://127.0.0.1:${port}/calls`)).json();
-    assert.deepEqual(calls, ["POST /wake", "POST /sleep", "POST /wake", "POST /sleep"]);
+    const calls = async (): Promise<unknown> => (await fetch(`http://127.0.0.1:${port}/calls`)).json();
+    const soFar = ["POST /wake", "POST /sleep", "POST /wake", "POST /sleep"];
+    assert.deepEqual(await calls(), soFar);
+    await start();
+    await sleep(1);
+    effects.stop("tiny");
+    assert.deepEqual(await next(), { kind: "stopped" });
+    assert.deepEqual(await calls(), [...soFar, "POST /wake", "POST /sleep"], "one that sleeps is left as it is");
   } finally {
     server.kill("SIGKILL");
   }

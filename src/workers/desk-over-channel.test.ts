@@ -180,6 +180,21 @@ test("A lease that crosses with the leaving of its client goes back at once", as
   assert.deepEqual([client.story, second.desk.leasesOut], [[], 0]);
 });
 
+test("A refusal that crosses with the leaving of its client says nothing to anybody", async (context) => {
+  const parts = setUp(context);
+  const [first] = two(parts);
+  const { client, answer } = first.ask("a");
+  await until(() => parts.waiting("a") === 1, "it waits");
+  assert.ok(answer.kind === "waiting");
+  // Both are said in the same turn, each before the other is heard.
+  parts.scheduler.onCrashed("a", failure("engine_crashed", "it was killed"), now());
+  parts.scheduler.onShutdown(0, now());
+  answer.leave();
+  await until(() => parts.hub.waiting === 0 && first.sent.parts === 2, "both are said");
+  await new Promise((resolve) => void setImmediate(resolve));
+  assert.deepEqual(client.story, []);
+});
+
 test("One that leaves while it waits is forgotten by the scheduler", async (context) => {
   const parts = setUp(context);
   const [first] = two(parts);

@@ -42,7 +42,7 @@ export function malformed(what: string): Error {
   return new errors.HTTPParserError(`Response does not match the HTTP/1.1 protocol (${what})`);
 }
 
-/** Nearly every answer's is the first. */
+/** Its minor version, its status, and the words behind it, which may be missing. */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: (.*))?$/s;
 
 /** All of them but a tab, and line feeds and carriage returns that are not a pair. */
