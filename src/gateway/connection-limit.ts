@@ -39,7 +39,15 @@ export class ConnectionLimit {
 
   #onOpened(socket: Duplex): void {
     this.#count.add();
-    socket.once("close", () => this.#count.remove());
+    let counts = true;
+    const leave = (): void => {
+      if (counts) this.#count.remove();
+      counts = false;
+    };
+    // Once llmux has said its last word on it, its client may come again at once. (With TLS, this socket never says one.) What is left
+    // of it for a moment is still among those of `maxConnections`.
+    socket.once("finish", leave);
+    socket.once("close", leave);
     // The server itself knows of its own connections only.
     if (this.#count.value > this.#max + TOLD_MAX) socket.destroy();
     else this.#judge(socket);

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Failure } from "../base/failure.ts";
 import type { Clock, TimerHandle } from "../ports/clock.ts";
 import { errorAnswer } from "./errors.ts";
+import { endGently } from "./http1/gentle-end.ts";
 import { closeFrame, frame, PING, PONG, TEXT } from "./web-socket-frames.ts";
 import { acceptance, refuseUpgrade, type Handshake } from "./web-socket-handshake.ts";
 
@@ -83,6 +84,7 @@ export class RealtimeClient {
     const { status, headers, body } = errorAnswer(reason, "openai", requestId);
     const more = status === 401 ? ["www-authenticate", "Bearer"] : [];
     refuseUpgrade(this.#socket, status, [...headers, "x-request-id", requestId, ...more], body);
+    endGently(this.#socket, this.#clock);
     return status;
   }
 

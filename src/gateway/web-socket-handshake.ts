@@ -73,11 +73,9 @@ function acceptOf(key: string): string {
   return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }
 
-/** Answers a request for a WebSocket that there will not be. The connection ends. */
+/** Answers a request for a WebSocket that there will not be. Nothing more can be said on the connection. */
 export function refuseUpgrade(socket: Duplex, status: number, headers: readonly string[], body: string): void {
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
   for (let index = 0; index + 1 < headers.length; index += 2) head += `${headers[index]}: ${headers[index + 1]}\r\n`;
   socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
-  socket.resume();
-  socket.once("finish", () => socket.destroy());
 }

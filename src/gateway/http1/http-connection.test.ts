@@ -123,7 +123,8 @@ test("What is broken behind an answer gets no second one", async () => {
   await play.say("nonsense");
   assert.deepEqual(play.at(0).refusals, []);
   assert.deepEqual(bodiesIn(play.socket.heard), ["no"]);
-  assert.equal(play.socket.destroyed, true);
+  assert.equal(play.socket.hasEnded, true);
+  await play.clock.pass(1_000);
   assert.equal(play.goes, 1);
 });
 
@@ -135,7 +136,9 @@ test("A body that stays away after its answer gets no second one either", async 
   play.look(11);
   await play.settle();
   assert.deepEqual(bodiesIn(play.socket.heard), ["no"]);
-  assert.equal(play.socket.destroyed, true);
+  assert.equal(play.socket.hasEnded, true);
+  await play.clock.pass(1_000);
+  assert.equal(play.goes, 1);
 });
 
 test("What is broken is told so, once, and the connection ends a moment later", async () => {
@@ -332,7 +335,7 @@ test("A client that does not take the end of its connection does not keep it", a
   answerWith(play.at(0).response, "");
   await play.settle();
   assert.equal(play.socket.destroyed, false);
-  play.look(4);
+  await play.clock.pass(1_000);
   assert.equal(play.socket.destroyed, true);
 });
 
@@ -459,7 +462,10 @@ test("Once the listener is ending, a connection ends with its last answer, or wi
   await play.settle();
   play.isEnding = true;
   await play.say("x");
-  assert.equal(play.socket.destroyed, true);
+  assert.equal(play.socket.hasEnded, true);
+  assert.equal(play.connection.isIdle, false, "it is left to end by itself");
+  play.socket.hangUp();
+  await play.settle();
   assert.equal(play.goes, 1);
 });
 
@@ -469,6 +475,14 @@ test("The last answer of a connection says so, and nothing behind it is answered
     await play.say(request + GET);
     assert.deepEqual(bodiesIn(play.socket.heard), ["/"]);
     assert.match(play.socket.heard, /connection: close/);
-    assert.equal(play.socket.destroyed, true);
+    assert.equal(play.socket.hasEnded, true);
+    assert.equal(play.socket.destroyed, false, "what still comes is read away");
+    play.look(1_000);
+    await play.say(GET.repeat(100));
+    assert.equal(play.requests.length, 1);
+    play.socket.hangUp();
+    await play.settle();
+    assert.equal(play.goes, 1);
+    assert.equal(play.clock.pending, 0);
   }
 });

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { TurnWriter } from "../../base/turn-writer.ts";
 import { ChunkedBody, type ChunkListener } from "./chunked-body.ts";
 import type { ConnectionHost, Refusal } from "./connection-host.ts";
+import { endGently } from "./gentle-end.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { HttpRequest } from "./http-request.ts";
 import { HttpResponse, type ResponseWay } from "./http-response.ts";
@@ -22,12 +23,6 @@ const AHEAD_BYTES_MAX = 65_536;
  * the queue, and its engine busy, after it has gone.
  */
 const AHEAD_BYTES_LIMIT = 1024 * 1024;
-
-/**
- * How long a client that is told off may take to read it, in ms. Closing the connection while it still sends would reset it, and the reset
- * may overtake the answer.
- */
-const LINGER_MS = 1_000;
 
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -69,9 +64,9 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     socket.on("error", ignore);
   }
 
-  /** Whether no request is being received or answered. */
+  /** Whether no request is being received or answered, and its end has not begun. */
   get isIdle(): boolean {
-    return this.#request === null && this.#beginning === null;
+    return this.#request === null && this.#beginning === null && !this.#isClosing;
   }
 
   destroy(): void {
@@ -81,12 +76,10 @@ export class HttpConnection implements ResponseWay, ChunkListener {
 
   /** To be called after each count of `looks`. */
   look(): void {
+    if (this.#isClosing) return;
     const { limits, looks } = this.#host;
     const waited = looks - this.#waitsSince;
-    if (this.#isClosing) {
-      // Its last bytes are not taken.
-      if (waited > limits.headersLooks) this.socket.destroy();
-    } else if (this.#request !== null) {
+    if (this.#request !== null) {
       if (this.#request.isComplete) this.#lookAhead();
       else if (waited > limits.requestLooks) this.#refuseBody("too slow");
     } else if (this.#beginning !== null || !this.#hasServed) {
@@ -110,9 +103,8 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   /** The client says nothing more. Whoever waits for an answer and has nothing to say any more has gone, as far as anybody can tell. */
   readonly #onEnd = (): void => {
     this.#clientHasEnded = true;
-    if (this.#isClosing) {
-      if (this.socket.writableFinished) this.socket.destroy();
-    } else if (this.#request === null || (this.#response === null && this.#request.isComplete)) this.#closeInOrder();
+    if (this.#isClosing) return;
+    if (this.#request === null || (this.#response === null && this.#request.isComplete)) this.#closeInOrder();
     else if (this.#response?.isEnded !== true) this.#cut();
   };
 
@@ -280,16 +272,16 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     this.#ahead = null;
     if (this.socket.isPaused()) this.socket.resume();
     if (ahead !== null) this.#onHeadBytes(ahead.bytes);
-    if (this.#host.isEnding && this.isIdle && !this.#isClosing) this.#closeInOrder();
+    if (this.#host.isEnding && this.isIdle) this.#closeInOrder();
   }
 
-  #closeInOrder(): void {
+  #closeInOrder(lastBytes?: string): void {
     this.#isClosing = true;
-    this.#waitsSince = this.#host.looks;
+    this.#beginning = null;
+    this.#ahead = null;
     this.writer.flush();
-    this.socket.end();
-    if (this.socket.writableFinished) this.socket.destroy();
-    else this.socket.once("finish", () => this.socket.destroy());
+    this.socket.end(lastBytes);
+    endGently(this.socket, this.#host);
   }
 
   /** What has been said of an answer must not look like all of it. */
@@ -299,7 +291,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   }
 
   #refuseHead(reason: Refusal, headBytes: number): void {
-    if (this.socket.writable) this.#endWith(this.#host.refusalOf(reason, headBytes));
+    if (this.socket.writable) this.#closeInOrder(this.#host.refusalOf(reason, headBytes));
     else this.#cut();
   }
 
@@ -309,23 +301,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     if (response === null) return this.#closeInOrder();
     // With the head of one answer on the wire, a second one would become part of its body.
     if (response.hasHead || !this.socket.writable) return this.#cut();
-    return this.#endWith(response.refusalOf(reason));
-  }
-
-  #endWith(bytes: string): void {
-    this.#isClosing = true;
-    this.#waitsSince = this.#host.looks;
-    this.#beginning = null;
-    this.#ahead = null;
-    const { socket } = this;
-    socket.resume();
-    this.writer.flush();
-    socket.end(bytes);
-    const timer = this.#host.after(LINGER_MS, () => socket.destroy());
-    socket.once("close", () => timer.cancel());
-    socket.once("finish", () => {
-      if (this.#clientHasEnded) socket.destroy();
-    });
+    return this.#closeInOrder(response.refusalOf(reason));
   }
 }
 
