@@ -111,8 +111,11 @@ test("An idle connection on which something comes, or that the engine ends, is n
     const { engine, pool } = await withEngine(context);
     await send(pool);
     const gone = once(engine.sockets[0] ?? process, "close");
+    const beganAtMs = performance.now();
     spoil(engine);
     await gone;
+    // Any idle connection is closed after 4 s.
+    assert.ok(performance.now() - beganAtMs < 3_000, `${what}: it is closed only because it was idle`);
     assert.equal((await send(pool)).text, "fine", what);
     assert.equal(engine.sockets.length, 2);
   }
