@@ -74,7 +74,7 @@ scenario(
 
 scenario(
   "realtime sessions of both workers talk beside each other, hold their model awake, and end with their engine",
-  { top: { workers: 2 } },
+  { top: { workers: 2, shutdown_timeout_secs: 1 } },
   async (stage) => {
     const sessions = Array.from({ length: 8 }, (_, at) => new RealtimeSession(stage, at % 2 === 0 ? "?model=a" : ""));
     const texts = await Promise.all(sessions.map((session) => session.converse("a")));
