@@ -1,26 +1,30 @@
 /** Many at once: who waits costs little, and nothing when he has gone. */
 import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
-import { ask, chat, RawClient } from "./testing/client.ts";
+import { fileURLToPath } from "node:url";
+import { ask, chat } from "./testing/client.ts";
+import type { CrowdOrder } from "./testing/crowd-process.ts";
 import { collectGarbage } from "./testing/garbage.ts";
 import { createStage, until } from "./testing/stage.ts";
 
 const REQUEST = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ${chat("alpha").length}\r\n\r\n${chat("alpha")}`;
 
-/** Both ends of each connection are open files of this process. */
-const CLIENTS = 4_000;
+const CLIENTS = 10_000;
 
-test("Thousands of clients wait and hang up: the queue is empty at once, and the memory comes back", async (context) => {
+test("Ten thousand clients wait and hang up: the queue is empty at once, and the memory comes back", async (context) => {
   const stage = await createStage(context, { onBringUp: () => {} });
+  const clients = fork(fileURLToPath(new URL("testing/crowd-process.ts", import.meta.url)));
+  context.after(() => clients.disconnect());
+  const tell = async (order: CrowdOrder): Promise<void> => {
+    clients.send(order);
+    assert.deepEqual(await once(clients, "message"), [order.kind, undefined]);
+  };
   const crowd = async (): Promise<void> => {
-    const clients: RawClient[] = [];
-    for (let index = 0; index < CLIENTS; index += 1) {
-      const client = await RawClient.open(stage);
-      client.socket.write(REQUEST);
-      clients.push(client);
-    }
+    await tell({ kind: "come", port: stage.port, clients: CLIENTS, bytes: REQUEST });
     await until(() => stage.desk.waiting === CLIENTS, "all wait");
-    for (const client of clients) client.socket.destroy();
+    await tell({ kind: "go" });
     await until(() => stage.desk.waiting === 0, "nobody waits");
     await until(() => stage.access.length === CLIENTS, "the records");
     assert.ok(stage.access.every(({ outcome }) => outcome === "abandoned"));
