@@ -36,9 +36,15 @@ function modelSpec(
     ...(model.engine.kind === "external" && model.gpus?.length === 0 ? { retryMaxMs: EXTERNAL_RETRY_MAX_MS } : {}),
     ...(needBytes === null ? {} : { needBytes }),
     ...(model.hostMemoryBytes === null ? {} : { hostBytes: model.hostMemoryBytes }),
-    // Bounded wait weighs what waits, so it must wait here and not inside an engine.
-    ...(policy.policyType === "fifo" ? {} : { inFlightMax: model.maxNumSeqs ?? IN_FLIGHT_MAX }),
+    ...inFlightLimit(model, policy),
   };
+}
+
+/** Bounded wait weighs what waits, so it must wait here and not inside an engine, also where the file says nothing of it. */
+function inFlightLimit(model: ModelConfig, policy: PolicyConfig): Pick<ModelSpec, "inFlightMax"> {
+  const byPolicy = policy.policyType === "fifo" ? null : (model.maxNumSeqs ?? IN_FLIGHT_MAX);
+  const inFlightMax = model.inFlightMax ?? byPolicy;
+  return inFlightMax === null ? {} : { inFlightMax };
 }
 
 /** How the scheduler behaves under a policy, on devices of these sizes. */

@@ -21,3 +21,20 @@ test("an engine that is not ours is asked again soon after it has failed, unless
     ],
   );
 });
+
+function limitsUnder(policy: string): unknown {
+  const text = `policy: { policy_type: ${policy} }
+models:
+  plain: { model_path: x }
+  flag: { model_path: x, extra_args: [--max-num-seqs, "8"] }
+  said: { model_path: x, extra_args: [--max-num-seqs, "8"], max_in_flight: 3 }
+  theirs: { engine: { external: { url: "http://127.0.0.1:9" } }, max_in_flight: 100 }`;
+  const config = parseConfig(text, "f", {});
+  const specs = modelSpecs(config, planPlacement(config.models, config.gpus));
+  return Object.fromEntries(specs.map(({ id, inFlightMax = null }) => [id, inFlightMax]));
+}
+
+test("as many requests are let in at once as the file says, else as the policy needs", () => {
+  assert.deepEqual(limitsUnder("fifo"), { plain: null, flag: null, said: 3, theirs: 100 });
+  assert.deepEqual(limitsUnder("bounded-wait"), { plain: 64, flag: 8, said: 3, theirs: 100 });
+});

@@ -55,6 +55,7 @@ function modelConfigOf(
     gpus,
     port,
     sleepLevel,
+    inFlightMax: null,
     maxNumSeqs,
     canSuspend,
     priority,

@@ -130,6 +130,8 @@ export interface ModelConfig {
   readonly sleepModeFlag: boolean;
   /** Arguments added to the engine's command line. */
   readonly extraArgs: readonly string[];
+  /** How many requests the engine may be given at a time, as the file says; null if it does not. */
+  readonly inFlightMax: number | null;
   /** How many requests the engine runs at once, as `extraArgs` say; null if they do not. */
   readonly maxNumSeqs: number | null;
   /** The share of each of its GPUs that the engine is told to take, as `extraArgs` say, above 0 up to 1; null if they do not. */

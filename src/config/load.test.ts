@@ -67,6 +67,7 @@ describe("parseConfig", () => {
           upstreamModel: null,
           port: null,
           gpus: null,
+          inFlightMax: null,
           maxNumSeqs: null,
           gpuMemoryUtilization: null,
           parallelSize: 1,
@@ -107,6 +108,7 @@ models:
     preload: false
     priority: low
     suspend: true
+    max_in_flight: 24
     max_queued: 10
     env: {HF_HUB_OFFLINE: "1"}
     startup_timeout_secs: 1h30m
@@ -121,6 +123,7 @@ models:
         upstreamModel: "org/b-7b",
         port: 8001,
         gpus: [1, 0],
+        inFlightMax: 24,
         maxNumSeqs: 32,
         gpuMemoryUtilization: 0.5,
         parallelSize: 2,

@@ -100,6 +100,11 @@ export const modelSchema = z
         .describe(
           "Its engine can fall asleep while requests run, and go on with them after the wake (sleep with mode=keep).",
         ),
+      max_in_flight: requestCount
+        .optional()
+        .describe(
+          "How many requests its engine may work on at a time; further ones wait in llmux. Default: none with fifo; with bounded-wait what its own flags say, or 64.",
+        ),
       max_queued: requestCount
         .optional()
         .describe("How many requests may wait for it; further ones get 429. Default: the policy's."),

@@ -92,6 +92,7 @@ function resolveModel(
     sleepLevel: onlySleepLevel(engine, model.sleep_mode_flag) ?? (engine.kind === "sglang" && level === 2 ? 1 : level),
     sleepModeFlag: model.sleep_mode_flag,
     extraArgs: model.extra_args,
+    inFlightMax: model.max_in_flight ?? null,
     maxNumSeqs: requestsAtOnceIn(engine.kind, model.extra_args),
     gpuMemoryUtilization: engine.kind === "vllm" ? gpuMemoryUtilizationIn(model.extra_args) : null,
     parallelSize: gpusAtOnceIn(engine.kind, model.extra_args) ?? Math.max(1, gpus?.length ?? 1),

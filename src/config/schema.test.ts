@@ -37,6 +37,7 @@ describe("the JSON Schema", () => {
       "models.*.sleep_level",
       // What they are unless they are written is said elsewhere in the file.
       "models.*.preload",
+      "models.*.max_in_flight",
       "models.*.max_queued",
       "models.*.simulate",
       "models.*.simulate.itl_ms",

@@ -63,6 +63,21 @@ scenario(
   },
 );
 
+scenario(
+  "an engine works on no more requests at a time than it may, and the others wait, as many as may",
+  { policy: { policy_type: "fifo" }, models: { a: { max_in_flight: 2, max_queued: 3, mock: { itl_ms: 100 } } } },
+  async ({ client, log }) => {
+    assert.equal((await client.ask("a")).status, 200);
+    const asked = Array.from({ length: 5 }, () => client.ask("a", { tokens: 20 }));
+    await log.until("waiter queued", { model: "a", depth: 3 });
+    refusedAtOnce(await client.ask("a"));
+    const replies = await Promise.all(asked);
+    for (const reply of replies) assert.equal(reply.status, 200);
+    // An answer takes two seconds, and each of those who wait comes behind at least one.
+    assert.equal(replies.filter(({ headers }) => Number(headers["x-llmux-queue-ms"]) > 1_000).length, 3);
+  },
+);
+
 const SERVICE_MS = 500;
 
 scenario(
