@@ -162,6 +162,16 @@ describe("requests in the log", () => {
     });
     equal(accessEvent({ ...record, outcome: "failed", status: 502, failure: broken }).event, "request failed");
   });
+
+  it("are told as warnings, too, when they were none that could be read", () => {
+    const unread = { ...record, method: null, route: null, model: null, status: 400, outcome: "refused" } as const;
+    const { level, event: name, fields } = accessEvent({ ...unread, failure: broken });
+    deepEqual(
+      [level, name, fields["method"], fields["route"], fields["model"]],
+      ["warn", "request refused", null, null, null],
+    );
+    deepEqual([fields["status"], fields["code"], fields["bytes_in"]], [400, "wake_failed", 10]);
+  });
 });
 
 it("entries and records go to the log at their level", () => {
