@@ -1,46 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { failure, type Failure } from "../base/failure.ts";
-import type { Lease, LeaseOutcome, WaiterId } from "../core/lease.ts";
-import { LeaseDesk, type Applicant, type Grant, type RequestScheduler } from "./lease-desk.ts";
+import { LeaseDesk, type Applicant, type Grant } from "./lease-desk.ts";
 import { realClock } from "./testing/stage.ts";
-
-/** Plays the scheduler: what it is told is recorded, what it says is said by the test. */
-class ToldScheduler implements RequestScheduler {
-  readonly heard: string[] = [];
-  /** Said in the middle of `onRequest`. */
-  reply: (waiter: WaiterId) => void = () => {};
-  #isSpeaking = false;
-  #lastLease = 0;
-
-  onRequest(waiter: WaiterId, model: string): void {
-    this.#hear(`request ${waiter} ${model}`);
-    this.speak(() => this.reply(waiter));
-  }
-
-  onAbandoned(waiter: WaiterId): void {
-    this.#hear(`abandoned ${waiter}`);
-  }
-
-  onReleased(lease: number, outcome: LeaseOutcome): void {
-    this.#hear(`released ${lease} ${outcome}`);
-  }
-
-  speak(say: () => void): void {
-    this.#isSpeaking = true;
-    say();
-    this.#isSpeaking = false;
-  }
-
-  lease(waiter: WaiterId): Lease {
-    return { id: (this.#lastLease += 1), waiter, model: "m", priority: "normal", grantedAtMs: 0, waitedMs: 0 };
-  }
-
-  #hear(what: string): void {
-    assert.ok(!this.#isSpeaking, `the scheduler was called (${what}) while it spoke`);
-    this.heard.push(what);
-  }
-}
+import { ToldScheduler } from "./testing/told-scheduler.ts";
 
 class Recorder implements Applicant {
   readonly heard: string[] = [];

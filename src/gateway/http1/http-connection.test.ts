@@ -206,6 +206,15 @@ test("A request that turns out to be broken is told so in the place of its answe
   assert.equal(play.socket.heard, "HTTP/1.1 499 broken\r\n\r\n");
 });
 
+test("An answer that ends too late is not taken for what the client is told in its place", async () => {
+  const play = new PlayedConnection();
+  await play.say("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", "x");
+  answerWith(play.at(0).response, "too late");
+  await play.settle();
+  assert.equal(play.socket.heard, "HTTP/1.1 499 broken\r\n\r\n");
+  assert.deepEqual([play.at(0).closes, play.at(0).response.isFinished], [0, false]);
+});
+
 test("The last words of an answer that came too late do not cut short what the client is told in its place", async () => {
   const play = new PlayedConnection();
   await play.say("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", "x");
