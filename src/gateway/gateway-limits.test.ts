@@ -130,7 +130,9 @@ test("Headers that trickle, a body that trickles and a connection that says noth
 });
 
 test("An idle connection is closed after its time, and one that is in use is not", async (context) => {
-  const { stage, finish } = await withRunningStream(context, { limits: { keepAliveTimeoutMs: 50, timeoutCheckMs: 25 } });
+  const { stage, finish } = await withRunningStream(context, {
+    limits: { keepAliveTimeoutMs: 50, timeoutCheckMs: 25 },
+  });
   const client = await RawClient.open(stage);
   client.socket.write(HEALTH);
   await client.untilClosed();
