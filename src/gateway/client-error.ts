@@ -1,9 +1,9 @@
 /** Answers what is not even a request: broken HTTP, endless headers, requests that never end. */
-import { randomUUID } from "node:crypto";
 import { failure, type Failure } from "../base/failure.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import { errorBody } from "./errors.ts";
 import type { Refusal } from "./http1/connection-host.ts";
+import { newRequestId } from "./request-id.ts";
 import type { Dialect } from "./routes.ts";
 import { NO_TOKEN_COUNTS } from "./usage-tail.ts";
 
@@ -64,7 +64,7 @@ export interface HeadRefusal {
 
 /** It was meant to be a request, and is told of like one. `headBytes`: what of it has come. */
 export function headRefusal(reason: Refusal, headBytes: number, atEpochMs: number): HeadRefusal {
-  const requestId = randomUUID();
+  const requestId = newRequestId();
   const { status, failure: why, text, bodyBytes } = refusalAnswer(reason, "openai", requestId);
   if (headBytes === 0) return { text, record: null };
   const record: AccessRecord = {

@@ -46,8 +46,9 @@ export class ConnectionLimit {
     };
     // Once llmux has said its last word on it, its client may come again at once. (With TLS, this socket never says one.) What is left
     // of it for a moment is still among those of `maxConnections`.
-    socket.once("finish", leave);
-    socket.once("close", leave);
+    // Not `once`, which makes two more closures of each; they are there as long as the connection.
+    socket.on("finish", leave);
+    socket.on("close", leave);
     // The server itself knows of its own connections only.
     if (this.#count.value > this.#max + TOLD_MAX) socket.destroy();
     else this.#judge(socket);

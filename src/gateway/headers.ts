@@ -1,8 +1,8 @@
 /** Which headers pass through the gateway, in both directions, and which of them it reads itself. */
-import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { PRIORITY_HEADER } from "./priority.ts";
 import type { Credentials } from "./doorkeeper.ts";
+import { newRequestId } from "./request-id.ts";
 
 /** What the gateway takes from a request's headers. */
 export interface RequestHeaders extends Credentials {
@@ -95,7 +95,7 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
     }
   }
   if (connection !== "") forward = withoutNamed(forward, connection);
-  requestId = requestId !== null && REQUEST_ID.test(requestId) ? requestId : randomUUID();
+  requestId = requestId !== null && REQUEST_ID.test(requestId) ? requestId : newRequestId();
   forward.push("x-request-id", requestId);
   return {
     forward,
