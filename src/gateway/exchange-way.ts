@@ -32,9 +32,12 @@ export interface ExchangeWayOwner {
   guard(step: () => void): void;
 }
 
+/** What of the house it needs. */
+export type WayHouse = Pick<ExchangeHouse, "desk" | "clock" | "crashNoticeMs">;
+
 /** From the request for a lease to the end of the last attempt. */
 export class ExchangeWay implements Applicant, AttemptOwner {
-  readonly #house: ExchangeHouse;
+  readonly #house: WayHouse;
   readonly #owner: ExchangeWayOwner;
   readonly #response: HttpResponse;
   readonly #request: EngineRequest;
@@ -45,7 +48,7 @@ export class ExchangeWay implements Applicant, AttemptOwner {
   #crashNotice: TimerHandle | null = null;
 
   constructor(
-    house: ExchangeHouse,
+    house: WayHouse,
     owner: ExchangeWayOwner,
     to: { readonly response: HttpResponse; readonly request: EngineRequest; readonly priority: Priority | undefined },
   ) {
@@ -148,8 +151,8 @@ export class ExchangeWay implements Applicant, AttemptOwner {
 
   onAttemptFailed(attempt: Attempt, error: unknown): void {
     this.#owner.guard(() => {
-      // Between the error and this moment the lease may have been revoked, or the client may have gone.
-      if (attempt !== this.#attempt || !this.#claim.hasLease || this.#owner.isOver()) return;
+      // Between the error and this moment the lease may have been revoked, which ends the attempt, or the client may have gone.
+      if (attempt !== this.#attempt || this.#owner.isOver()) return;
       if (isOwnBug(error)) throw error;
       if (attempt.isStarted) {
         const what = `broke off in the middle of its answer (${describeError(error)})`;

@@ -254,7 +254,6 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
 
   /** The answer is this failure. Nothing has gone to the client yet but, perhaps, heartbeats. */
   #fail(reason: Failure, headers: readonly string[] = []): void {
-    this.#stream?.end();
     if (this.#stream?.isOpened === true) return this.#breakOff(reason);
     // Whoever had a lease once was not turned away at the door.
     const outcome = this.#way?.hadLease === true ? "failed" : "refused";

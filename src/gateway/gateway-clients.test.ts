@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Agent } from "node:http";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
+import type { Dispatcher } from "undici";
 import { ask, chat, json, open, RawClient } from "./testing/client.ts";
 import { createStage, until, type Stage } from "./testing/stage.ts";
 
@@ -316,4 +317,31 @@ test("A bug of ours is a 500 and the end of that connection, and the next reques
   assert.match(String(stage.bugs.splice(0)), /a bug/);
   stage.desk.request = request;
   assert.equal((await ask(stage)).status, 200);
+});
+
+test("A bug of ours on the way to the engine is told as such, before the answer as a 500 and in its middle as the last event", async (context) => {
+  const stage = await createStage(context);
+  await ask(stage);
+  const { dispatcher } = stage.engine("alpha").connection ?? assert.fail("no engine");
+  const bug = new TypeError("a bug");
+  for (const hasBegun of [false, true]) {
+    stage.access.length = 0;
+    dispatcher.dispatch = (_options, handler) => {
+      const controller = { abort() {} } as unknown as Dispatcher.DispatchController;
+      handler.onRequestStart?.(controller, {});
+      if (hasBegun) {
+        handler.onResponseStart?.(controller, 200, { "content-type": "text/event-stream" }, "OK");
+        handler.onResponseData?.(controller, Buffer.from("data: 1\n\n"));
+      }
+      handler.onResponseError?.(controller, bug);
+      return true;
+    };
+    const reply = await ask(stage);
+    assert.deepEqual([reply.status, reply.isCut], hasBegun ? [200, true] : [500, false]);
+    assert.match(reply.body.toString(), /"code":"internal_error"}}(?:\n\n)?$/);
+    assert.deepEqual(stage.bugs.splice(0), [bug]);
+    await until(() => stage.access.length === 1, "the record");
+    const [{ status, outcome, failure: reason } = assert.fail()] = stage.access;
+    assert.deepEqual([status, outcome, reason?.code], [500, "failed", "internal_error"]);
+  }
 });
