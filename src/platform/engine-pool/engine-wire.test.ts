@@ -37,8 +37,10 @@ test("An answer to HEAD has no body, whatever length it names, and the connectio
 test("An answer without a length ends with its connection", async (context) => {
   const { engine, pool } = await withEngine(context);
   engine.answer = (socket) => socket.end("HTTP/1.1 200 OK\r\n\r\nall there is");
-  const recorder = await send(pool);
-  assert.deepEqual([recorder.error, recorder.text], [null, "all there is"]);
+  for (let round = 1; round <= 2; round += 1) {
+    const recorder = await send(pool);
+    assert.deepEqual([recorder.error, recorder.text, engine.sockets.length], [null, "all there is", round]);
+  }
 });
 
 for (const [what, answer] of [
@@ -128,6 +130,83 @@ test("The engine is not read while the handler has paused", async (context) => {
   await recorder.over;
   assert.equal(recorder.text.length, size);
 });
+
+test("One that pauses between two reads hears nothing until it resumes, and the engine is not read", async (context) => {
+  const { engine, pool } = await withEngine(context);
+  const size = 32 * 1024 * 1024;
+  engine.answer = (socket) => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
+  const recorder = start(pool);
+  await until(() => recorder.told.includes("head"), "the head");
+  recorder.controller?.pause();
+  engine.sockets[0]?.write(Buffer.alloc(size));
+  for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok((engine.sockets[0]?.writableLength ?? 0) > 0, "the engine could not write all of it");
+  assert.deepEqual(recorder.told, ["start", "head"]);
+  recorder.controller?.resume();
+  await recorder.over;
+  assert.equal(recorder.text.length, size);
+});
+
+test("One that pauses between two reads hears of the end, too, only when it resumes", async (context) => {
+  for (const [head, end] of [
+    ["HTTP/1.1 200 OK\r\n\r\n", "end"],
+    ["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", "error"],
+  ] as const) {
+    const { engine, pool } = await withEngine(context);
+    engine.answer = (socket) => socket.write(head);
+    const recorder = start(pool);
+    await until(() => recorder.told.includes("head"), "the head");
+    recorder.controller?.pause();
+    engine.sockets[0]?.end();
+    await until(() => engine.sockets[0]?.destroyed === true, "both sides have ended");
+    assert.deepEqual(recorder.told, ["start", "head"]);
+    recorder.controller?.resume();
+    await recorder.over;
+    assert.deepEqual(recorder.told, ["start", "head", end]);
+  }
+});
+
+test("One that pauses and resumes while it is told something goes on to hear", async (context) => {
+  const { engine, pool } = await withEngine(context);
+  engine.answer = (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf");
+  const recorder = new Recorder();
+  recorder.onTold = (what) => {
+    if (what !== "head" && what !== "data") return;
+    recorder.controller?.pause();
+    recorder.controller?.resume();
+  };
+  start(pool, {}, recorder);
+  await until(() => recorder.text === "half", "the first half");
+  engine.sockets[0]?.write("more");
+  await until(() => recorder.ends === 1, "the end");
+  assert.deepEqual([recorder.error, recorder.text], [null, "halfmore"]);
+});
+
+test("A connection that the engine does not keep is closed at once, whatever is idle beside it", async (context) => {
+  const { engine, pool } = await withEngine(context);
+  await send(pool);
+  const kept = start(pool);
+  engine.answer = (socket) => socket.write("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+  const beganAtMs = performance.now();
+  await send(pool);
+  await kept.over;
+  const gone = engine.sockets[1] ?? assert.fail("there is one connection");
+  await until(() => gone.destroyed, "it is closed");
+  // Idle ones are closed after 4 s.
+  assert.ok(performance.now() - beganAtMs < 3_000);
+});
+
+for (const bytes of [2, 100_000]) {
+  test(`A handler that ends the pool when it is told of its connection hears of that end, and of its ${bytes} bytes nothing is sent`, async (context) => {
+    const { engine, pool } = await withEngine(context);
+    const recorder = new Recorder();
+    recorder.onTold = (what) => what === "start" && void pool.destroy();
+    await send(pool, { body: Buffer.alloc(bytes) }, recorder);
+    assert.deepEqual([recorder.told, recorder.error?.code], [["start", "error"], "UND_ERR_DESTROYED"]);
+    await until(() => engine.sockets.every(({ destroyed }) => destroyed), "the engine sees the end");
+    assert.deepEqual(engine.requests, []);
+  });
+}
 
 test("An end that comes while it is paused is told afterwards", async (context) => {
   const { engine, pool } = await withEngine(context);

@@ -39,7 +39,6 @@ export class EngineWire implements Carrier, AnswerListener {
   #request: PooledRequest | null = null;
   #isConnected = false;
   #isGone = false;
-  #isReading = false;
   #causeOfDeath: Error | null = null;
   #hasEnded = false;
   /** What came while its request was paused, or before that in the same read. */
@@ -98,8 +97,6 @@ export class EngineWire implements Carrier, AnswerListener {
       if (!this.#isGone) this.#owner.onIdle(this, Infinity);
       return;
     }
-    // The handler may have ended all that this pool does.
-    if (this.#isGone) return;
     this.#parser.begin(isHead);
     if (body === null) this.#writer.write(Buffer.from(head, "latin1"));
     else if (body.length <= COPIED_BODY_BYTES_MAX) {
@@ -126,13 +123,10 @@ export class EngineWire implements Carrier, AnswerListener {
 
   #read(bytes: Buffer, length: number, request: PooledRequest): void {
     let at = 0;
-    this.#isReading = true;
     try {
       at = this.#parser.read(bytes, 0, length);
     } catch (error) {
       this.#break(error instanceof Error ? error : new Error(String(error)));
-    } finally {
-      this.#isReading = false;
     }
     if (request.isOver || this.#isGone) return;
     if (request.paused) this.#hold(bytes, at, length);
@@ -140,6 +134,7 @@ export class EngineWire implements Carrier, AnswerListener {
     else if (this.#hasEnded) this.#end(request);
   }
 
+  /** While the request is paused, one read is held; then the socket is read no more. */
   #hold(bytes: Buffer, from: number, to: number): void {
     const more = Buffer.from(bytes.subarray(from, to));
     this.#held = this.#held === null ? more : Buffer.concat([this.#held, more]);
@@ -161,16 +156,17 @@ export class EngineWire implements Carrier, AnswerListener {
   }
 
   #end(request: PooledRequest): void {
-    if (this.#parser.end()) this.#complete(request, true);
+    if (this.#parser.end()) this.#complete(request, false);
     else this.#break(new errors.SocketError("other side closed"));
   }
 
-  /** `isSpoilt`: the connection is of no more use. */
-  #complete(request: PooledRequest, isSpoilt: boolean): void {
+  /** `hasMore`: something has come behind the answer that nobody has asked for. */
+  #complete(request: PooledRequest, hasMore: boolean): void {
     const { keptMs } = this.#parser;
     this.#request = null;
-    // An answer may come before the request is written whole; the rest of it would be taken for the next one.
-    if (isSpoilt || this.#hasEnded || keptMs === 0 || this.#writer.unsentBytes > 0) this.#close();
+    // An answer may come before the request is written whole; the rest of it would be taken for the next one. One that ends with its
+    // connection is kept for no time.
+    if (hasMore || keptMs === 0 || this.#writer.unsentBytes > 0) this.#close();
     else this.#owner.onIdle(this, keptMs);
     request.onEnd();
   }
@@ -197,14 +193,10 @@ export class EngineWire implements Carrier, AnswerListener {
 
   // ── what the request's handler does ───────────────────────────────────────────────────────────────────────────────
 
-  onPaused(): void {
-    // What is being read is held when that is over.
-    if (!this.#isReading) this.#socket.pause();
-  }
-
   onResumed(): void {
     const request = this.#request;
-    if (this.#isReading || request === null) return;
+    if (request === null) return;
+    // In the middle of a read nothing is held, and the end has not come.
     const held = this.#held;
     this.#held = null;
     if (held !== null || this.#hasEnded) this.#read(held ?? NOTHING, held?.length ?? 0, request);

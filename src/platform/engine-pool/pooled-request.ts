@@ -7,8 +7,6 @@ import type { RequestBytes } from "./request-head.ts";
 
 /** The connection that a request is on. */
 export interface Carrier {
-  /** Nothing more is to be read for now. */
-  onPaused(): void;
   /** What was held back is to be told, and reading goes on. */
   onResumed(): void;
   /** The handler has given up; the connection is to be closed before this returns. */
@@ -52,10 +50,9 @@ export class PooledRequest implements Dispatcher.DispatchController, AnswerListe
 
   // ── what the handler does ─────────────────────────────────────────────────────────────────────────────────────────
 
+  /** The connection holds what comes, as soon as something does. */
   pause(): void {
-    if (this.paused) return;
     this.paused = true;
-    if (!this.#isOver) this.#carrier?.onPaused();
   }
 
   resume(): void {
