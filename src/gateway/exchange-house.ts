@@ -17,8 +17,6 @@ export interface OpenRequest extends Chained<OpenRequest> {
   readonly arrivedAtEpochMs: number;
   /** The server takes no more: its connection is not to be used again. */
   closeAfterwards(): void;
-  /** The program ends now. No client is to take that for the end of an answer that has begun. */
-  destroy(): void;
 }
 
 /** Made once by the server, handed to each exchange. */

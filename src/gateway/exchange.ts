@@ -89,11 +89,6 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
     this.#response.closeAfterwards();
   }
 
-  /** Where nothing of an answer has gone, the end of the connection says it all. */
-  destroy(): void {
-    if (this.#response.hasHead && !this.#response.isFinished) this.#response.cut();
-  }
-
   // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #open(): void {

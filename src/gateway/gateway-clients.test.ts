@@ -345,3 +345,23 @@ test("A bug of ours on the way to the engine is told as such, before the answer 
     assert.deepEqual([status, outcome, reason?.code], [500, "failed", "internal_error"]);
   }
 });
+
+test("Where the gateway is destroyed, what a client has of an answer does not look like all of it", async (context) => {
+  const stage = await createStage(context);
+  stage.engine("alpha").handler = (response) => response.write("half");
+  const older = await RawClient.open(stage);
+  let resetCode = "";
+  older.socket.on("error", (error: NodeJS.ErrnoException) => (resetCode = error.code ?? ""));
+  const body = chat("alpha");
+  // Told neither a length nor chunks.
+  older.socket.write(`POST /v1/completions HTTP/1.0\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+  const newer = await RawClient.open(stage);
+  newer.send("POST", "/v1/completions", body);
+  for (const client of [older, newer]) await client.until(/half/);
+  stage.gateway.destroy();
+  assert.match(await newer.untilClosed(), /\r\n4\r\nhalf\r\n$/);
+  await until(() => resetCode !== "", "the reset");
+  assert.equal(resetCode, "ECONNRESET");
+  await until(() => stage.access.length === 2, "the records");
+  for (const { outcome } of stage.access) assert.equal(outcome, "abandoned");
+});

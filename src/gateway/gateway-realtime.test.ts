@@ -348,3 +348,13 @@ test("A session may be asked for with scheme and authority", async (context) => 
   assert.equal(stage.alpha.requests[0]?.url, "/v1/realtime?model=alpha");
   client.socket.destroy();
 });
+
+test("Where the gateway is destroyed, a talk is cut without a good-bye, and its model is free", async (context) => {
+  const stage = await realtimeStage(context);
+  const client = new Client(stage);
+  await client.untilHeard(1);
+  stage.gateway.destroy();
+  assert.equal((await client.untilClosed()).code, 1006);
+  await oneRecord(stage);
+  assert.equal(stage.desk.leasesOut, 0);
+});

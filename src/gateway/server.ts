@@ -234,8 +234,9 @@ class HttpGateway implements Gateway {
 
   destroy(): void {
     void this.stopAccepting();
-    for (const each of this.#open) each.destroy();
     this.#listener.closeAll();
+    // Their connections are the listener's no more.
+    for (const each of this.#open) if (each instanceof RealtimeSession) each.destroy();
   }
 
   #onRequest(request: HttpRequest, response: HttpResponse): void {

@@ -69,9 +69,10 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     return this.#request === null && this.#beginning === null && !this.#isClosing;
   }
 
+  /** Now. What has been said of an answer does not look like all of it. */
   destroy(): void {
-    if (!this.socket.destroyed) this.writer.flush();
-    this.socket.destroy();
+    if (this.#response === null) this.socket.destroy();
+    else this.#response.cut();
   }
 
   /** To be called after each count of `looks`. */
@@ -105,7 +106,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     this.#clientHasEnded = true;
     if (this.#isClosing) return;
     if (this.#request === null || (this.#response === null && this.#request.isComplete)) this.#closeInOrder();
-    else if (this.#response?.isEnded !== true) this.#cut();
+    else if (this.#response?.isEnded !== true) this.destroy();
   };
 
   readonly #onDrain = (): void => {
@@ -132,7 +133,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
 
   /** Whatever goes wrong with one request, the others go on. */
   #onBug(error: unknown): void {
-    this.#cut();
+    this.destroy();
     this.#host.onBug(error);
   }
 
@@ -217,7 +218,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #putAside(bytes: Buffer): void {
     if (this.#ahead === null) this.#ahead = new HeldBytes(bytes);
     else this.#ahead.add(bytes);
-    if (this.#ahead.length > AHEAD_BYTES_LIMIT) this.#cut();
+    if (this.#ahead.length > AHEAD_BYTES_LIMIT) this.destroy();
     else if (this.#ahead.length > AHEAD_BYTES_MAX) this.socket.pause();
   }
 
@@ -284,15 +285,9 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     endGently(this.socket, this.#host);
   }
 
-  /** What has been said of an answer must not look like all of it. */
-  #cut(): void {
-    if (this.#response === null) this.socket.destroy();
-    else this.#response.cut();
-  }
-
   #refuseHead(reason: Refusal, headBytes: number): void {
     if (this.socket.writable) this.#closeInOrder(this.#host.refusalOf(reason, headBytes));
-    else this.#cut();
+    else this.destroy();
   }
 
   #refuseBody(reason: Refusal): void {
@@ -300,7 +295,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     // What is wrong is the rest of a request that has its answer: the client would take another one for that of its next request.
     if (response === null) return this.#closeInOrder();
     // With the head of one answer on the wire, a second one would become part of its body.
-    if (response.hasHead || !this.socket.writable) return this.#cut();
+    if (response.hasHead || !this.socket.writable) return this.destroy();
     return this.#closeInOrder(response.refusalOf(reason));
   }
 }
