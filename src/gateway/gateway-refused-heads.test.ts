@@ -20,6 +20,9 @@ const HEADS: Readonly<Record<string, readonly [string, number, string]>> = {
     "This is not a valid HTTP/1.1 request.",
   ],
   "another version": [`GET / HTTP/3.0\r\n${HOST}\r\n`, 400, "This is not a valid HTTP/1.1 request."],
+  "two hosts": ["GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400, "This is not a valid HTTP/1.1 request."],
+  "a list of hosts": ["GET / HTTP/1.1\r\nhost: x, y\r\n\r\n", 400, "This is not a valid HTTP/1.1 request."],
+  "a host with a user": ["GET / HTTP/1.0\r\nhost: user@x\r\n\r\n", 400, "This is not a valid HTTP/1.1 request."],
   "endless headers": [`GET / HTTP/1.1\r\n${HOST}a: ${"x".repeat(20_000)}\r\n\r\n`, 431, "The headers are too large."],
   "half a head": ["GET / HTTP/1.1\r\nho", 408, "The request did not arrive in time."],
 };
@@ -34,6 +37,9 @@ for (const [what, [bytes, status, reason]] of Object.entries(HEADS)) {
     client.socket.end("GET / HTTP/1.1\r\n");
     const [head = "", body = ""] = answer.split("\r\n\r\n");
     assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} `));
+    assert.deepEqual(JSON.parse(body), {
+      error: { message: reason, type: "invalid_request_error", param: null, code: "invalid_request" },
+    });
     await until(() => stage.access.length > 0, "the record");
     const { requestId, arrivedAtEpochMs, ...rest } = stage.access[0] ?? assert.fail();
     assert.match(head, new RegExp(`\r\nx-request-id: ${requestId}(?:\r\n|$)`));

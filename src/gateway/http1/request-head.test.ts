@@ -52,6 +52,22 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   "chunks with a parameter": ["transfer-encoding: chunked;a=b"],
   "two hosts": ["host: a", "host: b"],
   "one host twice": ["host: a", "Host: a"],
+  "a list of hosts": ["host: a,b"],
+  "a list of hosts and a blank": ["host: a, b"],
+  "a blank in its host": ["host: a b"],
+  "a tab in its host": ["host: a\tb"],
+  "a letter beyond ASCII in its host": ["host: b\xfccher.example"],
+  "a user before its host": ["host: user@a"],
+  "a path behind its host": ["host: a/b"],
+  "a query behind its host": ["host: a?b"],
+  "a scheme before its host": ["host: http://a"],
+  "a port that is none": ["host: a:b"],
+  "two ports": ["host: a:1:2"],
+  "an IPv6 address without brackets": ["host: ::1"],
+  "brackets around a name": ["host: [localhost]"],
+  "half a bracket": ["host: [::1"],
+  "something behind brackets": ["host: [::1]a"],
+  "brackets around nothing": ["host: []"],
   "a folded line": ["a: b", " c"],
   "a line folded by a tab": ["a: b", "\tc"],
   "a blank before the colon": ["a : b"],
@@ -133,6 +149,22 @@ test("Each method that Node knows, and each form of target that a server may get
     "GET http://a_b-c.d:/ HTTP/1.1",
   ])
     assert.ok(head([], line) !== null, line);
+});
+
+test("Each form of a host is taken, and so is an empty one", () => {
+  for (const host of [
+    "",
+    "x",
+    "x:80",
+    "x:",
+    ":80",
+    "a_b-c.example.",
+    "127.0.0.1:8000",
+    "[::1]",
+    "[::ffff:1.2.3.4]:443",
+  ])
+    for (const version of ["1.0", "1.1"])
+      assert.deepEqual(valid([`Host: ${host} `], `GET / HTTP/${version}`).rawHeaders, ["host", host]);
 });
 
 test("Chunks are known in any case of letters, but not to HTTP/1.0", () => {

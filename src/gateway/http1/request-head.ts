@@ -33,6 +33,12 @@ const FIRST_LINE =
 /** One token, a colon, and no control characters behind it. Its parts exclude each other, so it takes one look at each character. */
 const HEADER_LINES = /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*$/;
 
+/**
+ * What stands in `Host`: a name or an address, perhaps a port, or nothing (RFC 9112, 3.2). A list, a user or a path could lead another
+ * server elsewhere.
+ */
+const HOST = /^(?:[0-9A-Za-z.\-_]*|\[[0-9A-Fa-f:.]+\])(?::\d*)?$/;
+
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
 
 /** Blanks around a value are no part of it; but servers that took a tab for one have been led astray by it. */
@@ -104,7 +110,7 @@ function complete(
   let connection = "";
   let expect = "";
   let upgrade: string | null = null;
-  let hosts = 0;
+  let hasHost = false;
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index];
     const value = rawHeaders[index + 1] ?? "";
@@ -115,12 +121,13 @@ function complete(
     } else if (name === "transfer-encoding") {
       if (coding !== null) return null;
       coding = value;
-    } else if (name === "host") hosts += 1;
-    else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
+    } else if (name === "host") {
+      if (hasHost || !HOST.test(value)) return null;
+      hasHost = true;
+    } else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
     else if (name === "expect") expect = value;
     else if (name === "upgrade") upgrade = value;
   }
-  if (hosts > 1) return null;
   const bodyBytes = bodyLength(httpVersion, length, coding);
   if (bodyBytes === undefined) return null;
   return {
