@@ -5,9 +5,10 @@ import { controlSocketPath, switchCostFile } from "./base/state-files.ts";
 import type { TlsIdentity } from "./base/tls-identity.ts";
 import type { Config } from "./config/config.ts";
 import { isGpuless } from "./config/placement-plan.ts";
+import { AccessLog } from "./control/access-log.ts";
 import { ControlServer } from "./control/control-server.ts";
 import { takeExplanation, type ExplanationDocument, type ExplanationQuery } from "./control/explanation.ts";
-import { logAccess, logJournal } from "./control/journal-log.ts";
+import { logJournal } from "./control/journal-log.ts";
 import { MetricsServer } from "./control/metrics-server.ts";
 import type { OperatorDesk } from "./control/operator-routes.ts";
 import { Metrics } from "./control/metrics.ts";
@@ -151,6 +152,7 @@ export function createApp(config: Config, options: AppOptions): App {
           log,
           oldestInProgress: () => gateway.oldestArrivalEpochMs(),
         });
+  const accessLog = new AccessLog({ log, clock });
   const front = createFront({
     workers: config.workers,
     gateway: {
@@ -168,7 +170,7 @@ export function createApp(config: Config, options: AppOptions): App {
       ...(tls === null ? {} : { tls: () => tls.identity() }),
       onAccess(entry) {
         metrics.recordAccess(entry);
-        logAccess(log, entry);
+        accessLog.record(entry);
         recorder?.record(entry);
       },
       onSurgeOver() {
@@ -218,6 +220,7 @@ export function createApp(config: Config, options: AppOptions): App {
     await metricsServer?.close();
     httpClosed ??= http.close();
     await httpClosed;
+    accessLog.flush();
     costFile.flush(() => scheduler.switchCosts());
     lock?.release();
   };

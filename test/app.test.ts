@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:net";
 import { test, type TestContext } from "node:test";
 import { createApp } from "../src/app.ts";
 import { parseConfig } from "../src/config/load.ts";
@@ -11,14 +12,15 @@ import { systemPlatform } from "../src/platform/platform.ts";
 import { RecordingLog } from "./support/recording-log.ts";
 import { until } from "./support/until.ts";
 
-async function appIn(t: TestContext) {
+/** `metricsPort`: 0 for none. */
+async function appIn(t: TestContext, metricsPort = 0) {
   const folder = mkdtempSync(join(tmpdir(), "llmux-app-"));
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
   const port = await claimPort("127.0.0.1", 0);
   const env = { MOCK_VLLM_LEDGER: join(folder, "ledger"), MOCK_VLLM_GPUS: "0:8GiB", MOCK_VLLM_TIME_SCALE: "0" };
   const document = {
     port,
-    metrics_port: 0,
+    metrics_port: metricsPort,
     vllm_command: "mock-vllm",
     nvidia_smi_command: "there-is-no-nvidia-smi",
     state_dir: join(folder, "state"),
@@ -26,7 +28,8 @@ async function appIn(t: TestContext) {
   };
   const config = parseConfig(JSON.stringify(document), "app.yaml", process.env);
   const platform = systemPlatform();
-  const app = createApp(config, { platform, log: new RecordingLog(), version: "0" });
+  const log = new RecordingLog();
+  const app = createApp(config, { platform, log, version: "0", processMetrics: false });
   t.after(() => app.kill());
   const ask = (): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}/v1/completions`, {
@@ -34,7 +37,7 @@ async function appIn(t: TestContext) {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ model: "tiny", prompt: "hello", max_tokens: 2 }),
     });
-  return { app, ask, platform, stateDir: config.stateDir };
+  return { app, ask, log, platform, port, stateDir: config.stateDir };
 }
 
 test("after a kill nobody is left, nobody can ask, and nothing is started", async (t) => {
@@ -69,4 +72,28 @@ test("a kill during the start ends the start, and nobody listens afterwards", as
   await assert.rejects(ask());
   assert.ok(!existsSync(join(stateDir, "llmux.sock")));
   assert.ok(!existsSync(join(stateDir, "llmux.lock")));
+});
+
+test("a flood of what is no request has a few lines in the log, and all of it is counted", async (t) => {
+  const metricsPort = await claimPort("127.0.0.1", 0);
+  const { app, log, port } = await appIn(t, metricsPort);
+  await app.start();
+  const count = 60;
+  const noRequest = (): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connect({ host: "127.0.0.1", port }, () => socket.end("nonsense\r\n\r\n"));
+      socket.on("error", () => {});
+      socket.on("close", () => resolve());
+      socket.resume();
+    });
+  const beganAtMs = performance.now();
+  await Promise.all(Array.from({ length: count }, noRequest));
+  const page = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  assert.match(page, new RegExp(`^llmux_requests_total\\{model="",status="400"\\} ${count}$`, "m"));
+  await app.drain();
+  const seconds = Math.ceil((performance.now() - beganAtMs) / 1_000);
+  const lines = log.named("request refused").length;
+  assert.ok(lines >= 10 && lines <= 10 * (seconds + 1), `${lines} lines in ${seconds} s`);
+  const others = log.named("requests refused").map(({ fields }) => Number(fields["count"]));
+  assert.equal(lines + others.reduce((sum, one) => sum + one, 0), count);
 });

@@ -24,6 +24,7 @@
  * | waiter queued, waiter let in, waiter turned away, waiter left, lease released | debug | requests at the scheduler |
  * | request served, request abandoned                              | debug | a request is over; its client left |
  * | request refused, request failed                                | warn  | turned away, or broken off, and why |
+ * | requests refused                                               | warn  | so many more, of which no head could be read (see `AccessLog`) |
  */
 import type { JournalEntry } from "../core/journal.ts";
 import { fromLabel } from "../core/switch.ts";
