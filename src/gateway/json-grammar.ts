@@ -1,5 +1,7 @@
 /** JSON's grammar over bytes that come in pieces: tells what stands at the top, and whether it is JSON at all. */
 
+import { plainEnd } from "./json-plain.ts";
+
 /** Who wants to know. `kind` is "an object", "an array", "a string", "a number", "true", "false" or "null". */
 export interface JsonListener {
   /** What the whole document is; an object or an array has only begun. */
@@ -72,14 +74,9 @@ export class JsonGrammar {
 
   /** Strings are nearly all there is: over their plain bytes as fast as possible. */
   #skipString(chunk: Buffer, from: number): number {
-    let at = from;
-    let byte = 0;
-    while (at < chunk.length) {
-      byte = chunk[at] ?? 0;
-      if (byte === QUOTE || byte === BACKSLASH || byte < 0x20) break;
-      at += 1;
-    }
+    const at = plainEnd(chunk, from);
     const isOver = at < chunk.length;
+    const byte = chunk[at] ?? 0;
     if (this.#captured !== null) this.#capture(chunk.subarray(from, isOver ? at + 1 : at));
     if (!isOver) return at;
     if (byte === QUOTE) this.#endString();
