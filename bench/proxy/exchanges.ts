@@ -16,7 +16,12 @@ export const BIG_BYTES = 100_000_000;
 /** What the upstream is to answer: a short JSON document, a stream, a stream that stops after its first chunk, a large body, or `{}`. */
 export type Kind = "json" | "stream" | "idle" | "big" | "nothing";
 
-const REQUEST_BYTES = 1_500;
+/** The size of a short request's body. */
+export const SHORT_BYTES = 1_500;
+
+/** What a prompt repeats: text as it is written, with what JSON has to escape. */
+const TEXT =
+  'if (name === "value") {\n  // What becomes of it is for the caller to say, and none of our business.\n  return null;\n}\n';
 
 /** An answer as an engine gives it. */
 export const JSON_ANSWER = JSON.stringify({
@@ -37,11 +42,13 @@ export const STREAM_CHUNK = `data: ${JSON.stringify({
   choices: [{ index: 0, delta: { content: " word" }, logprobs: null, finish_reason: null }],
 })}\n\n`;
 
-/** A chat request of 1,500 bytes. */
-export function chatBody(model: string, stream: boolean): string {
+/** A chat request of about `bytes` bytes, 1,500 exactly unless told. */
+export function chatBody(model: string, stream: boolean, bytes = SHORT_BYTES): string {
   const body = (content: string): string =>
     JSON.stringify({ model, stream, messages: [{ role: "user", content }], max_tokens: 64, temperature: 0.7 });
-  return body("x".repeat(REQUEST_BYTES - body("").length));
+  const missing = bytes - body("").length;
+  if (bytes === SHORT_BYTES) return body("x".repeat(missing));
+  return body(TEXT.repeat(Math.ceil(missing / JSON.stringify(TEXT).length)));
 }
 
 /** The whole request as it goes over the wire. */

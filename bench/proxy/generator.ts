@@ -1,12 +1,12 @@
 /**
  * Load from a process of its own: each connection asks again as soon as it has its answer, until the time is over. Prints how many
- * answers there were. Arguments: port, connections, seconds, key.
+ * answers there were. Arguments: port, connections, seconds, bytes of a request's body, key.
  */
 import { AWAKE_MODEL, chatBody, requestBytes } from "./exchanges.ts";
 import { Wire } from "./wire.ts";
 
-const [port = 0, connections = 0, seconds = 0] = process.argv.slice(2, 5).map(Number);
-const request = requestBytes(process.argv[5] ?? "", "json", chatBody(AWAKE_MODEL, false));
+const [port = 0, connections = 0, seconds = 0, bytes = 0] = process.argv.slice(2, 6).map(Number);
+const request = requestBytes(process.argv[6] ?? "", "json", chatBody(AWAKE_MODEL, false, bytes));
 const wires = await Promise.all(Array.from({ length: connections }, () => Wire.open(port)));
 const untilMs = performance.now() + seconds * 1_000;
 let answers = 0;

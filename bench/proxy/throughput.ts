@@ -45,11 +45,11 @@ export const CHUNK_STREAMS: Load = {
   title: `streams of ${CHUNKS} chunks, one each 5 ms, 50 at once`,
   unit: "µs/chunk",
   connections: 50,
-  requests: 150,
+  // So many that all connections are busy for most of the round: they begin and end one after the other, for two thirds of a second each.
+  requests: 500,
   units: CHUNKS,
-  // A single round lies up to a third beside the next one, whoever is measured.
-  rounds: 13,
-  warmUpRounds: 6,
+  rounds: 7,
+  warmUpRounds: 2,
   apartMs: (CHUNKS * CHUNK_EVERY_MS) / 50,
 };
 
