@@ -1,6 +1,6 @@
 /** JSON's grammar over bytes that come in pieces: tells what stands at the top, and whether it is JSON at all. */
 
-import { plainEnd } from "./json-plain.ts";
+import { textEnd } from "./json-string.ts";
 
 /** Who wants to know. `kind` is "an object", "an array", "a string", "a number", "true", "false" or "null". */
 export interface JsonListener {
@@ -72,9 +72,9 @@ export class JsonGrammar {
     return this.#state === "after value" && this.#open.length === 0 ? null : "it ends too early";
   }
 
-  /** Strings are nearly all there is: over their plain bytes as fast as possible. */
+  /** Outside of an escape. */
   #skipString(chunk: Buffer, from: number): number {
-    const at = plainEnd(chunk, from);
+    const at = textEnd(chunk, from);
     const isOver = at < chunk.length;
     const byte = chunk[at] ?? 0;
     if (this.#captured !== null) this.#capture(chunk.subarray(from, isOver ? at + 1 : at));
