@@ -11,6 +11,10 @@ export const JSON_FORM: BodyForm = {
   write: (name) => Buffer.from(JSON.stringify(name)),
 };
 
+const MODEL_KEY = Buffer.from('"model"');
+const LETTER_DIGITS = Buffer.from("006");
+const LETTER_ESCAPE = Buffer.from("\\u006");
+
 /** Returns what the body asks for, or why it cannot be read. */
 export function readJsonAsk(body: Buffer): BodyAsk | Failure {
   if (body.length === 0) return invalid("The body is empty; it must be a JSON object with a `model`.");
@@ -30,7 +34,7 @@ export function readJsonAsk(body: Buffer): BodyAsk | Failure {
   if (model === undefined) return { model: null, wantsStream };
   if (typeof model !== "string") return invalid(`\`model\` must be a string, and it is ${describe(model)}.`);
   if (model === "") return invalid("`model` is empty.");
-  if (isGivenTwice(text)) return invalid("`model` is given more than once.");
+  if (isGivenTwice(body, text)) return invalid("`model` is given more than once.");
   return { model, wantsStream };
 }
 
@@ -38,10 +42,14 @@ export function readJsonAsk(body: Buffer): BodyAsk | Failure {
  * Parsers differ in which of two equal keys counts; with two models in a body, we might ask for one and the engine might
  * serve the other. Nearly every body has the key once and nothing that could hide another: those are not scanned.
  */
-function isGivenTwice(text: string): boolean {
-  const first = text.indexOf('"model"');
-  const mayHide = text.indexOf('"model"', first + 1) !== -1 || text.includes("\\u006");
-  return mayHide && countTopLevelModels(text) > 1;
+function isGivenTwice(body: Buffer, text: string): boolean {
+  const first = body.indexOf(MODEL_KEY);
+  return (body.includes(MODEL_KEY, first + 1) || mayHideLetters(body)) && countTopLevelModels(text) > 1;
+}
+
+/** Each letter of the key can be written as `\u006` and a digit. Escapes are frequent, and these three digits in a row are rare. */
+function mayHideLetters(body: Buffer): boolean {
+  return body.includes(LETTER_DIGITS) && body.includes(LETTER_ESCAPE);
 }
 
 /** Walks over the text of a valid JSON object. A string at depth 1 that a colon follows is one of its keys. */
