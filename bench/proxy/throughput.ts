@@ -4,7 +4,7 @@ import { medianOf } from "../distribution.ts";
 import type { Check, Table } from "../report.ts";
 import { KEY, LLMUX, named, type Contender, type Field } from "./contenders.ts";
 import { cpuTimeUs } from "./cpu-time.ts";
-import { AWAKE_MODEL, chatBody, CHUNK_EVERY_MS, CHUNKS, requestBytes, type Kind } from "./exchanges.ts";
+import { AWAKE_MODEL, chatBody, CHUNK_EVERY_MS, CHUNKS, requestBytes, SHORT_BYTES, type Kind } from "./exchanges.ts";
 import { Wire } from "./wire.ts";
 
 /** One kind of load. */
@@ -13,6 +13,8 @@ interface Load {
   readonly title: string;
   readonly unit: string;
   readonly connections: number;
+  /** Of a request's body. */
+  readonly bytes: number;
   /** In one round, all connections together. */
   readonly requests: number;
   /** In one request. */
@@ -32,6 +34,7 @@ export const REQUESTS: Load = {
   kind: "json",
   title: "JSON chat requests of 1.5 KB, 64 at a time",
   unit: "µs/request",
+  bytes: SHORT_BYTES,
   connections: 64,
   requests: 6_000,
   units: 1,
@@ -40,10 +43,25 @@ export const REQUESTS: Load = {
   apartMs: 0,
 };
 
+/** A long conversation, with all that an agent has read. */
+export const LONG_REQUESTS: Load = {
+  kind: "json",
+  title: "JSON chat requests of 256 KB, 16 at a time",
+  unit: "µs/long request",
+  bytes: 256_000,
+  connections: 16,
+  requests: 1_000,
+  units: 1,
+  rounds: 7,
+  warmUpRounds: 3,
+  apartMs: 0,
+};
+
 export const CHUNK_STREAMS: Load = {
   kind: "stream",
   title: `streams of ${CHUNKS} chunks, one each 5 ms, 50 at once`,
   unit: "µs/chunk",
+  bytes: SHORT_BYTES,
   connections: 50,
   // So many that all connections are busy for most of the round: they begin and end one after the other, for two thirds of a second each.
   requests: 500,
@@ -56,8 +74,9 @@ export const CHUNK_STREAMS: Load = {
 /** Of the CPU of llmux, to that of a peer: at most this. */
 type Bounds = Readonly<Record<string, number>>;
 
-/** What is asked of a request, and of a chunk. */
+/** What is asked of a request, and of a chunk; of a long one nothing. */
 export const REQUEST_BOUNDS: Bounds = { nginx: 3, "llmux 0.3.0": 1.3, "llama-swap": 1 };
+export const LONG_REQUEST_BOUNDS: Bounds = {};
 export const CHUNK_BOUNDS: Bounds = { nginx: 1.6, "llmux 0.3.0": 1, "llama-swap": 1 };
 
 interface Round {
@@ -94,8 +113,8 @@ export async function throughput(field: Field, load: Load, bounds: Bounds): Prom
 
 /** One round: each connection asks again as soon as it has its answer. */
 async function play({ port, pids, name }: Contender, load: Load): Promise<Round> {
-  const { kind, connections, units, apartMs } = load;
-  const request = requestBytes(KEY, kind, chatBody(AWAKE_MODEL, kind !== "json"));
+  const { kind, bytes, connections, units, apartMs } = load;
+  const request = requestBytes(KEY, kind, chatBody(AWAKE_MODEL, kind !== "json", bytes));
   const wires = await Promise.all(Array.from({ length: connections }, () => Wire.open(port)));
   let left = load.requests;
   const work = async (wire: Wire, index: number): Promise<void> => {

@@ -32,7 +32,8 @@ test("The model is found wherever it is in the body", () => {
 });
 
 test("A second `model` at the top is refused in every spelling, and whatever stands between the two", () => {
-  const key = fc.tuple(...Array.from("model", letter)).map((letters) => `"${letters.join("")}"`);
+  const disguised = fc.tuple(...Array.from("model", letter)).map((letters) => `"${letters.join("")}"`);
+  const key = fc.oneof(fc.constant('"model"'), disguised);
   const space = fc.constantFrom("", " ", "\n\t", " ".repeat(100));
   fc.assert(
     fc.property(key, key, space, fc.jsonValue(), (first, second, blank, between) => {
