@@ -11,9 +11,13 @@ import { AWAKE_MODEL, chatBody, requestBytes, SILENT_MODEL } from "./exchanges.t
 import { Wire } from "./wire.ts";
 
 const UPSTREAM = fileURLToPath(new URL("./upstream.ts", import.meta.url));
+const BARE_NODE = fileURLToPath(new URL("./bare-node.ts", import.meta.url));
 
 /** The name of this program in the tables. */
 export const LLMUX = "llmux";
+
+/** What the runtime alone costs. */
+export const RUNTIME = "bare Node";
 
 /** What all clients show; only llmux asks for it. */
 export const KEY = createKey();
@@ -71,7 +75,7 @@ export interface Field {
   readonly notes: readonly string[];
 }
 
-/** Starts an upstream, "direct", and all proxies that are there. */
+/** Starts an upstream, "direct", all proxies that are there, and one that does nothing. */
 export async function startField(ground: BenchGround): Promise<Field> {
   const direct = await startUpstream(ground);
   const contenders = [direct];
@@ -81,7 +85,7 @@ export async function startField(ground: BenchGround): Promise<Field> {
     if (found === null) notes.push(`${name} is left out: set ${variable} to its program (${howToInstall}).`);
     else contenders.push(await start(ground, found));
   }
-  contenders.push(await startThisLlmux(ground));
+  contenders.push(await startBareNode(ground), await startThisLlmux(ground));
   return { contenders, notes };
 }
 
@@ -94,6 +98,13 @@ async function startUpstream(ground: BenchGround): Promise<Contender> {
   const [port = 0] = await freePorts(1);
   const started = ground.start(`upstream-${port}`, [process.execPath, UPSTREAM, "--port", String(port)]);
   return ready("direct", port, started, [started.pid]);
+}
+
+async function startBareNode(ground: BenchGround): Promise<Contender> {
+  const [port = 0] = await freePorts(1);
+  const { port: upstreamPort } = await startUpstream(ground);
+  const started = ground.start(`bare-${port}`, [process.execPath, BARE_NODE, String(port), String(upstreamPort)]);
+  return ready(RUNTIME, port, started, [started.pid]);
 }
 
 /** This llmux with everything switched on that costs something for each request. `more`: further keys of its configuration. */
