@@ -33,6 +33,10 @@ test("A stream's counts come from its last `usage`, or else from the number of i
   const last = 'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":5}}\n\n';
   assert.deepEqual(countsOf(true, ...events, last, "data: [DONE]\n\n"), { promptTokens: 1, outputTokens: 5 });
   assert.deepEqual(countsOf(true, "data: 1\r\n\r\ndata: 2\r\n\r\n"), { promptTokens: null, outputTokens: 2 });
+  assert.deepEqual(countsOf(true, "data: 1\n\n\n: one blank line too many\n\n"), {
+    promptTokens: null,
+    outputTokens: 2,
+  });
 });
 
 test("A `usage` that is cut anywhere in two is found", () => {

@@ -88,11 +88,14 @@ function plain({ bytes, isFramed }: Piece): Buffer {
 /** Blank lines end events. One that is cut in the middle of its end is missed. */
 function countEvents(bytes: Buffer, from: number, to: number): number {
   let count = 0;
-  for (let at = bytes.indexOf(LINE_FEED, from); at !== -1 && at < to - 1; at = bytes.indexOf(LINE_FEED, at + 1)) {
-    const next = bytes[at + 1];
-    if (next !== LINE_FEED && !(next === CARRIAGE_RETURN && at < to - 2 && bytes[at + 2] === LINE_FEED)) continue;
-    count += 1;
-    at += 1;
+  // Most end with their only event: then there is nothing more to search.
+  for (let at = from; at < to - 1;) {
+    const end = bytes.indexOf(LINE_FEED, at);
+    if (end === -1 || end >= to - 1) break;
+    const next = bytes[end + 1];
+    const isBlank = next === LINE_FEED || (next === CARRIAGE_RETURN && bytes[end + 2] === LINE_FEED);
+    if (isBlank) count += 1;
+    at = end + (isBlank ? 2 : 1);
   }
   return count;
 }
