@@ -28,6 +28,14 @@ export function medianOf(values: readonly number[]): number {
   return distributionOf(values).median;
 }
 
+/** What the given share of the values lies below, 0 to 1; between two values as `distributionOf` has it. */
+export function quantileOf(values: readonly number[], share: number): number {
+  return quantile(
+    [...values].sort((a, b) => a - b),
+    share,
+  );
+}
+
 /** Between two values it goes in a straight line from one to the other. */
 function quantile(sorted: readonly number[], share: number): number {
   const at = (sorted.length - 1) * share;

@@ -11,7 +11,7 @@ import OpenAI from "openai";
 import { createKey, hashOfKey } from "../src/base/api-key.ts";
 import { until } from "../test/support/until.ts";
 import { BenchGround, freePorts } from "./bench-ground.ts";
-import { medianOf } from "./distribution.ts";
+import { medianOf, quantileOf } from "./distribution.ts";
 import { llmuxCommand, untilAnswers } from "./gateways.ts";
 import type { Report } from "./report.ts";
 
@@ -57,6 +57,13 @@ const FIGURES = [
   "output_throughput",
 ] as const satisfies readonly (keyof Found)[];
 
+/** Of the differences within the rounds. */
+const QUARTILES = [
+  ["llmux adds, in the middle", 0.5],
+  ["in a quarter of the rounds less than", 0.25],
+  ["in a quarter more than", 0.75],
+] as const;
+
 /** Runs it; without vLLM it is left out. */
 export async function vllmServe(): Promise<Report> {
   if (!existsSync(VLLM) || !existsSync(MODEL_PATH)) {
@@ -84,13 +91,16 @@ export async function vllmServe(): Promise<Report> {
     }
     for (const [name, all] of found) rows.push([load.name, name, ...FIGURES.map((figure) => medianIn(all, figure))]);
     const [direct = [], through = []] = found.values();
-    const differences = FIGURES.map((figure) => medianIn(through, figure) - medianIn(direct, figure));
-    rows.push([load.name, "difference", ...differences]);
-    const spreads = FIGURES.map((figure) => {
-      const values = direct.map((one) => one[figure]);
-      return Math.max(...values) - Math.min(...values);
-    });
-    rows.push([load.name, "spread of the rounds past llmux", ...spreads]);
+    // Round against round: what slows the machine down for a while slows both.
+    const pairs = through.map((one, round) => [one, direct[round] ?? one] as const);
+    for (const [name, share] of QUARTILES) {
+      const between = (figure: (typeof FIGURES)[number]): number =>
+        quantileOf(
+          pairs.map(([one, other]) => one[figure] - other[figure]),
+          share,
+        );
+      rows.push([load.name, name, ...FIGURES.map(between)]);
+    }
   }
   await llmux.end();
   const columns = ["load", "", "TTFT median ms", "p99 ms", "per token median ms", "requests/s", "tokens/s"];
