@@ -21,7 +21,7 @@ const MODEL = "tiny-a";
 const MODEL_PATH = join(process.env["LLMUX_VLLM_MODELS"] ?? join(CACHE, "vllm-models"), MODEL);
 
 /** Both sides in turn, so many times; who begins changes. */
-const ROUNDS = 9;
+const ROUNDS = 5;
 
 /** Small ones: vLLM on two cores is soon busy, and what it then measures is itself. */
 const LOADS = [
