@@ -92,7 +92,11 @@ export async function vllmServe(): Promise<Report> {
     for (const [name, all] of found) rows.push([load.name, name, ...FIGURES.map((figure) => medianIn(all, figure))]);
     const [direct = [], through = []] = found.values();
     // Round against round: what slows the machine down for a while slows both.
-    const pairs = through.map((one, round) => [one, direct[round] ?? one] as const);
+    const pairs = through.map((one, round) => {
+      const other = direct[round];
+      assert.ok(other !== undefined, "each round has both sides");
+      return [one, other] as const;
+    });
     for (const [name, share] of QUARTILES) {
       const between = (figure: (typeof FIGURES)[number]): number =>
         quantileOf(

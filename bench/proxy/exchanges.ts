@@ -48,7 +48,9 @@ export function chatBody(model: string, stream: boolean, bytes = SHORT_BYTES): s
     JSON.stringify({ model, stream, messages: [{ role: "user", content }], max_tokens: 64, temperature: 0.7 });
   const missing = bytes - body("").length;
   if (bytes === SHORT_BYTES) return body("x".repeat(missing));
-  return body(TEXT.repeat(Math.ceil(missing / JSON.stringify(TEXT).length)));
+  // Without its quotes.
+  const textBytes = JSON.stringify(TEXT).length - 2;
+  return body(TEXT.repeat(Math.round(missing / textBytes)));
 }
 
 /** The whole request as it goes over the wire. */

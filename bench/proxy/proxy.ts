@@ -6,15 +6,7 @@ import { addedLatency } from "./latency.ts";
 import { bigBodies } from "./big-bodies.ts";
 import { startField } from "./contenders.ts";
 import { memory } from "./memory.ts";
-import {
-  CHUNK_BOUNDS,
-  CHUNK_STREAMS,
-  LONG_REQUEST_BOUNDS,
-  LONG_REQUESTS,
-  REQUEST_BOUNDS,
-  REQUESTS,
-  throughput,
-} from "./throughput.ts";
+import { CHUNK_BOUNDS, CHUNK_STREAMS, LONG_REQUESTS, REQUEST_BOUNDS, REQUESTS, throughput } from "./throughput.ts";
 
 interface Part {
   readonly tables: readonly Table[];
@@ -35,7 +27,7 @@ export async function proxy(): Promise<Report> {
     loads.push(`${name} ${(loadavg()[0] ?? 0).toFixed(1)}`);
   };
   keep("requests", single(await throughput(field, REQUESTS, REQUEST_BOUNDS)));
-  keep("long requests", single(await throughput(field, LONG_REQUESTS, LONG_REQUEST_BOUNDS)));
+  keep("long requests", single(await throughput(field, LONG_REQUESTS)));
   keep("chunks", single(await throughput(field, CHUNK_STREAMS, CHUNK_BOUNDS)));
   keep("latency", single(await addedLatency(field)));
   keep("large bodies", single(await bigBodies(field)));

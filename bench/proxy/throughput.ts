@@ -29,7 +29,7 @@ interface Load {
   readonly apartMs: number;
 }
 
-/** The two loads of the comparison. */
+/** A short chat. */
 export const REQUESTS: Load = {
   kind: "json",
   title: "JSON chat requests of 1.5 KB, 64 at a time",
@@ -57,6 +57,7 @@ export const LONG_REQUESTS: Load = {
   apartMs: 0,
 };
 
+/** Answers that come word by word. */
 export const CHUNK_STREAMS: Load = {
   kind: "stream",
   title: `streams of ${CHUNKS} chunks, one each 5 ms, 50 at once`,
@@ -74,9 +75,8 @@ export const CHUNK_STREAMS: Load = {
 /** Of the CPU of llmux, to that of a peer: at most this. */
 type Bounds = Readonly<Record<string, number>>;
 
-/** What is asked of a request, and of a chunk; of a long one nothing. */
+/** What is asked of a request, and of a chunk. */
 export const REQUEST_BOUNDS: Bounds = { nginx: 3, "llmux 0.3.0": 1.3, "llama-swap": 1 };
-export const LONG_REQUEST_BOUNDS: Bounds = {};
 export const CHUNK_BOUNDS: Bounds = { nginx: 1.6, "llmux 0.3.0": 1, "llama-swap": 1 };
 
 interface Round {
@@ -85,7 +85,11 @@ interface Round {
 }
 
 /** Plays the load through every contender, in turns, and compares. */
-export async function throughput(field: Field, load: Load, bounds: Bounds): Promise<{ table: Table; checks: Check[] }> {
+export async function throughput(
+  field: Field,
+  load: Load,
+  bounds: Bounds = {},
+): Promise<{ table: Table; checks: Check[] }> {
   const rounds = new Map<string, Round[]>(field.contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < load.warmUpRounds; round += 1) {
     for (const contender of field.contenders) await play(contender, load);

@@ -112,40 +112,33 @@ test("Nothing is told while it is paused, nothing is lost, and nothing is out of
   assert.equal(engine.sockets.length, 1);
 });
 
-test("The engine is not read while the handler has paused", async (context) => {
-  const { engine, pool } = await withEngine(context);
-  const size = 32 * 1024 * 1024;
-  engine.answer = (socket) => {
-    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
-    socket.write(Buffer.alloc(size));
-  };
-  const recorder = new Recorder();
-  recorder.onTold = (what) => what === "head" && recorder.controller?.pause();
-  start(pool, {}, recorder);
-  await until(() => recorder.told.includes("head"), "the head");
-  for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  assert.ok((engine.sockets[0]?.writableLength ?? 0) > 0, "the engine could not write all of it");
-  assert.deepEqual(recorder.told, ["start", "head"]);
-  recorder.controller?.resume();
-  await recorder.over;
-  assert.equal(recorder.text.length, size);
-});
-
-test("One that pauses between two reads hears nothing until it resumes, and the engine is not read", async (context) => {
-  const { engine, pool } = await withEngine(context);
-  const size = 32 * 1024 * 1024;
-  engine.answer = (socket) => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
-  const recorder = start(pool);
-  await until(() => recorder.told.includes("head"), "the head");
-  recorder.controller?.pause();
-  engine.sockets[0]?.write(Buffer.alloc(size));
-  for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  assert.ok((engine.sockets[0]?.writableLength ?? 0) > 0, "the engine could not write all of it");
-  assert.deepEqual(recorder.told, ["start", "head"]);
-  recorder.controller?.resume();
-  await recorder.over;
-  assert.equal(recorder.text.length, size);
-});
+for (const [what, pausesInHead] of [
+  ["while it is told the head", true],
+  ["between two reads", false],
+] as const) {
+  test(`One that pauses ${what} hears nothing until it resumes, and the engine is not read`, async (context) => {
+    const { engine, pool } = await withEngine(context);
+    const size = 32 * 1024 * 1024;
+    engine.answer = (socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
+      if (pausesInHead) socket.write(Buffer.alloc(size));
+    };
+    const recorder = new Recorder();
+    if (pausesInHead) recorder.onTold = (told) => told === "head" && recorder.controller?.pause();
+    start(pool, {}, recorder);
+    await until(() => recorder.told.includes("head"), "the head");
+    if (!pausesInHead) {
+      recorder.controller?.pause();
+      engine.sockets[0]?.write(Buffer.alloc(size));
+    }
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok((engine.sockets[0]?.writableLength ?? 0) > 0, "the engine could not write all of it");
+    assert.deepEqual(recorder.told, ["start", "head"]);
+    recorder.controller?.resume();
+    await recorder.over;
+    assert.equal(recorder.text.length, size);
+  });
+}
 
 test("One that pauses between two reads hears of the end, too, only when it resumes", async (context) => {
   for (const [head, end] of [
@@ -180,6 +173,24 @@ test("One that pauses and resumes while it is told something goes on to hear", a
   engine.sockets[0]?.write("more");
   await until(() => recorder.ends === 1, "the end");
   assert.deepEqual([recorder.error, recorder.text], [null, "halfmore"]);
+});
+
+test("One that pauses and resumes while it is told what was held hears all of it, though the engine has ended", async (context) => {
+  const { engine, pool } = await withEngine(context);
+  engine.answer = (socket) =>
+    socket.end("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n4\r\nmore\r\n0\r\n\r\n");
+  const recorder = new Recorder();
+  recorder.onTold = (what) => {
+    if (what !== "head" && what !== "data") return;
+    recorder.controller?.pause();
+    if (what === "data") recorder.controller?.resume();
+  };
+  start(pool, {}, recorder);
+  await until(() => recorder.told.includes("head"), "the head");
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  recorder.controller?.resume();
+  await recorder.over;
+  assert.deepEqual([recorder.error, recorder.text, recorder.ends], [null, "halfmore", 1]);
 });
 
 test("A connection that the engine does not keep is closed at once, whatever is idle beside it", async (context) => {
