@@ -57,6 +57,11 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** For a process that llmux knows by its address alone: the kernel closes the sockets of a process before it ends it. */
+async function untilGone(pid: number): Promise<void> {
+  await until(`process ${pid} is gone`, () => !isAlive(pid));
+}
+
 test("a command engine is started in the foreground with its port, its arguments and variables, and ended by signals", async () => {
   await using ground = new EngineGround();
   const engine = commandEngine({ start: [...FAKE, "--load-ms=300", "${PORT}", "--name=${MODEL}", "--on=${GPUS}"] });
@@ -119,7 +124,7 @@ test("one whose start returns runs elsewhere: it is known by its health, and end
   assert.equal(orchestrator.info("tiny").pid, null);
   effects.stop("tiny");
   assert.deepEqual(await next(), { kind: "stopped" });
-  assert.ok(!isAlive(pid));
+  await untilGone(pid);
   assert.match(readFileSync(orchestrator.info("tiny").logFile, "utf8"), /stopping tiny/);
   assert.deepEqual(ground.records, []);
 });
@@ -139,7 +144,7 @@ test("a start that returns only after the engine has answered is no end of it", 
   assert.deepEqual(answers, []);
   effects.stop("tiny");
   assert.deepEqual(await next(), { kind: "stopped" });
-  assert.ok(!isAlive(Number(readFileSync(pidFile, "utf8"))));
+  await untilGone(Number(readFileSync(pidFile, "utf8")));
 });
 
 test("one that stays in the foreground and has a stop is ended by it, and has crashed when it ends by itself", async () => {
@@ -256,7 +261,7 @@ test("what a killed llmux has left elsewhere is stopped by its command at the ne
   const second = ground.orchestrate(engineSpec({ engine }));
   await second.orchestrator.endLeftovers();
   assert.ok(!existsSync(pidFile));
-  await until("it is gone", () => !isAlive(pid));
+  await untilGone(pid);
   assert.deepEqual(ground.records, []);
   assert.equal(second.log.named("leftover engine stopped by its command").length, 1);
 });
