@@ -34,8 +34,8 @@ export function hashOfKey(key: string): string {
 }
 
 /**
- * Finds what belongs to a key, by its hash: the same time however many keys there are. The hash costs 0.3 µs, so that keys that
- * were right before are not remembered: they would lie in memory in the clear, to save next to nothing.
+ * Finds what belongs to a key, by its hash: the same time however many keys there are. Nothing is remembered here of keys that were right:
+ * the hash costs 0.3 µs. (What a connection keeps is its last head, with the key in it; see `KnownHead`.)
  *
  * The full hashes are compared in constant time. The first bytes are looked up, which may take longer for a hash that begins as a
  * kept one does: whoever measured that would have learned 32 bits of a hash, from which no way leads to the key.

@@ -1,6 +1,7 @@
 /** One sending of a request to an engine, and the way back of its answer, chunk by chunk. */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
+import type { HeaderBlock } from "../base/header-block.ts";
 import type { ModelId } from "../core/model.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import type { FramedHandler } from "../ports/framed-handler.ts";
@@ -18,8 +19,7 @@ export interface EngineRequest {
   readonly model: ModelId;
   readonly method: string;
   readonly path: string;
-  /** Names and values, flat. */
-  readonly headers: string[];
+  readonly headers: HeaderBlock;
   /** Null for a request that has none. */
   readonly body: RequestBody | null;
   /** Where the id of what the engine makes is to be remembered; null where it makes nothing that has one. */
@@ -277,10 +277,10 @@ export class Attempt implements FramedHandler {
 }
 
 function fromDisk(
-  options: Dispatcher.DispatchOptions & { readonly headers: string[] },
+  options: Dispatcher.DispatchOptions & { readonly headers: HeaderBlock },
   body: SpooledBody,
 ): Dispatcher.DispatchOptions {
-  return { ...options, headers: [...options.headers, "content-length", String(body.length)], body: body.read() };
+  return { ...options, headers: options.headers.with("content-length", String(body.length)), body: body.read() };
 }
 
 function isJson(contentType: string | undefined): boolean {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Dispatcher } from "undici";
 import { failure } from "../base/failure.ts";
+import { HeaderBlock } from "../base/header-block.ts";
 import { FakeClock } from "../orchestrator/testing/fake-clock.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import { ExchangeWay, type ExchangeWayOwner } from "./exchange-way.ts";
@@ -111,7 +112,14 @@ async function begun(): Promise<Play> {
     },
   };
   const client = await asked();
-  const request = { model: "m", method: "POST", path: "/", headers: [], body: null, madeResponses: null };
+  const request = {
+    model: "m",
+    method: "POST",
+    path: "/",
+    headers: new HeaderBlock([]),
+    body: null,
+    madeResponses: null,
+  };
   const to = { response: client.played.response, request, priority: undefined };
   const way = new ExchangeWay({ desk, clock, crashNoticeMs: 1_000 }, owner, to);
   const revoke = (id: number): void => {

@@ -18,12 +18,13 @@ import { ExchangeWay, type ExchangeWayOwner } from "./exchange-way.ts";
 import type { Refusal } from "./http1/connection-host.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
 import type { HttpResponse, ResponseOwner } from "./http1/http-response.ts";
-import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
+import { readingOf, type HeadReading } from "./head-reading.ts";
 import type { Waiting } from "./lease-desk.ts";
 import { PromisedStream, type StreamOwner } from "./promised-stream.ts";
 import { makerOf, modelOf, receive, type ForEngine } from "./reception.ts";
 import { renamedBody } from "./renamed-body.ts";
 import { reply, type OwnAnswer } from "./reply.ts";
+import { newRequestId } from "./request-id.ts";
 import { StallWatch } from "./stall-watch.ts";
 import type { Dialect, Route } from "./routes.ts";
 import { SpooledBody } from "./spool-file.ts";
@@ -45,7 +46,8 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
   readonly #house: ExchangeHouse;
   readonly #request: HttpRequest;
   readonly #response: HttpResponse;
-  readonly #headers: RequestHeaders;
+  readonly #reading: HeadReading;
+  readonly #requestId: string;
   readonly #startedAtMs: number;
   /** In ms since 1970. */
   readonly arrivedAtEpochMs: number;
@@ -76,7 +78,8 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
     this.#response = response;
     this.#startedAtMs = house.clock.nowMs();
     this.arrivedAtEpochMs = house.clock.epochMs();
-    this.#headers = readRequestHeaders(request.head.rawHeaders);
+    this.#reading = readingOf(request.head);
+    this.#requestId = this.#reading.headers.requestId ?? newRequestId();
   }
 
   begin(): void {
@@ -92,7 +95,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
   // ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #open(): void {
-    const { dialect, route, guest, destination } = receive(this.#house, this.#request, this.#headers);
+    const { dialect, route, guest, destination } = receive(this.#house, this.#request, this.#reading);
     this.#dialect = dialect;
     this.#route = route;
     this.#guest = guest;
@@ -115,7 +118,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
 
   refusalOf(reason: Refusal): string {
     this.#intake?.cancel();
-    const { status, failure: why, text, bodyBytes } = refusalAnswer(reason, this.#dialect, this.#headers.requestId);
+    const { status, failure: why, text, bodyBytes } = refusalAnswer(reason, this.#dialect, this.#requestId);
     this.#ownBytesOut = bodyBytes;
     this.#result = { status, outcome: "refused", failure: why, isFinal: true };
     return text;
@@ -134,7 +137,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
       const { model, responseId } = destination;
       if (model !== null) return this.#goTo(model, destination, body, ask);
       if (responseId !== undefined) return this.#askAround(responseId, destination, body, ask);
-      const named = modelOf(this.#house, this.#guest, this.#headers, ask);
+      const named = modelOf(this.#house, this.#guest, this.#reading.headers, ask);
       if ("code" in named) return this.#fail(named);
       return this.#goTo(named.id, destination, body, ask);
     });
@@ -165,7 +168,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
   }
 
   #requestFor(model: ModelId, path: string, body: RequestBody): EngineRequest {
-    const { forward: headers } = this.#headers;
+    const headers = this.#reading.headers.forward.with("x-request-id", this.#requestId);
     const { method } = this.#request.head;
     // Nothing that only reads has a use for a body.
     const sent = method === "GET" || method === "HEAD" || method === "DELETE" ? null : body;
@@ -195,9 +198,9 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
 
   /** On every answer, the model and how the time was spent as soon as they are known. */
   ownHeaders(): string[] {
-    const headers = ["x-request-id", this.#headers.requestId];
+    const headers = ["x-request-id", this.#requestId];
     // Where Anthropic's own clients look for it.
-    if (this.#dialect === "anthropic") headers.push("request-id", this.#headers.requestId);
+    if (this.#dialect === "anthropic") headers.push("request-id", this.#requestId);
     if (this.#model === null) return headers;
     headers.push("x-llmux-model", this.#house.models.headerValueOf(this.#model));
     const { isWaiting = false, waitedMs = 0, wakeMs = 0 } = this.#way?.claim ?? {};
@@ -233,7 +236,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
     const outcome = status < 500 && status !== 200 ? "served" : "failed";
     const lastWords =
       (status === 200 ? null : errorEventOf(body, this.#dialect)) ??
-      errorEvent(reason, this.#dialect, this.#headers.requestId, LINE_FEED);
+      errorEvent(reason, this.#dialect, this.#requestId, LINE_FEED);
     this.#cut({ status, outcome, ...(outcome === "failed" ? { failure: reason } : {}), isFinal: true }, lastWords);
   }
 
@@ -253,7 +256,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
     // Whoever had a lease once was not turned away at the door.
     const outcome = this.#way?.hadLease === true ? "failed" : "refused";
     this.#way?.release("failed");
-    const answer = errorAnswer(reason, this.#dialect, this.#headers.requestId);
+    const answer = errorAnswer(reason, this.#dialect, this.#requestId);
     const result: Result = { status: answer.status, outcome, failure: reason };
     this.#reply({ ...answer, headers: [...answer.headers, ...headers] }, result);
   }
@@ -273,7 +276,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
     const result: Result = { status: errorStatus(reason), outcome: "failed", failure: reason, isFinal: true };
     const isStream = this.#stream?.isOpened === true || attempt?.isStream === true;
     const lastByte = attempt?.isStarted === true ? attempt.lastByte : LINE_FEED;
-    this.#cut(result, isStream ? errorEvent(reason, this.#dialect, this.#headers.requestId, lastByte) : null);
+    this.#cut(result, isStream ? errorEvent(reason, this.#dialect, this.#requestId, lastByte) : null);
   }
 
   #cut(result: Result, lastWords: string | null): void {
@@ -317,7 +320,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
     const guestName = this.#guest?.name ?? null;
     const attempt = this.#way?.attempt;
     return {
-      requestId: this.#headers.requestId,
+      requestId: this.#requestId,
       method: this.#request.head.method,
       route: this.#route?.path ?? null,
       model: this.#model,

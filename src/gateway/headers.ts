@@ -1,15 +1,15 @@
 /** Which headers pass through the gateway, in both directions, and which of them it reads itself. */
 import type { IncomingHttpHeaders } from "node:http";
+import { HeaderBlock } from "../base/header-block.ts";
 import { PRIORITY_HEADER } from "./priority.ts";
 import type { Credentials } from "./doorkeeper.ts";
-import { newRequestId } from "./request-id.ts";
 
 /** What the gateway takes from a request's headers. */
 export interface RequestHeaders extends Credentials {
-  /** Names and values, flat, for the engine. */
-  readonly forward: string[];
-  /** The client's own id of the request, or one made here. */
-  readonly requestId: string;
+  /** For the engine; the id of the request is still to be added. */
+  readonly forward: HeaderBlock;
+  /** The client's own id of the request; null where it has none, or one that is of no use. */
+  readonly requestId: string | null;
   /** The value of `model-override`; null when it is absent. */
   readonly modelOverride: string | null;
   readonly hasHost: boolean;
@@ -95,11 +95,9 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
     }
   }
   if (connection !== "") forward = withoutNamed(forward, connection);
-  requestId = requestId !== null && REQUEST_ID.test(requestId) ? requestId : newRequestId();
-  forward.push("x-request-id", requestId);
   return {
-    forward,
-    requestId,
+    forward: new HeaderBlock(forward),
+    requestId: requestId !== null && REQUEST_ID.test(requestId) ? requestId : null,
     modelOverride,
     hasHost,
     contentEncoding,

@@ -16,6 +16,7 @@ import { RealtimeVoice } from "./realtime-voice.ts";
 import { RealtimeWay, type WayOwner } from "./realtime-way.ts";
 import { welcome, type Welcome } from "./realtime-welcome.ts";
 import { modelOf } from "./reception.ts";
+import { newRequestId } from "./request-id.ts";
 import { REALTIME_PATH, splitTarget } from "./routes.ts";
 import { closeFrame } from "./web-socket-frames.ts";
 import { chooseProtocol } from "./web-socket-handshake.ts";
@@ -41,6 +42,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
   readonly #request: HttpRequest;
   readonly #client: RealtimeClient;
   readonly #headers: RequestHeaders;
+  readonly #requestId: string;
   readonly #startedAtMs: number;
   #phase: "naming" | "waiting" | "open" | "over" = "naming";
   #hold: RealtimeHold;
@@ -64,6 +66,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     this.#request = request;
     this.#client = new RealtimeClient(request.socket, house.clock);
     this.#headers = readRequestHeaders(request.head.rawHeaders);
+    this.#requestId = this.#headers.requestId ?? newRequestId();
     this.#startedAtMs = house.clock.nowMs();
     this.arrivedAtEpochMs = house.clock.epochMs();
     this.#hold = new RealtimeHold(this, true);
@@ -106,7 +109,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     this.#welcome = answer;
     const { handshake, model } = answer;
     this.#protocol = chooseProtocol(handshake.protocols);
-    this.#client.accept(handshake, this.#protocol, this.#headers.requestId);
+    this.#client.accept(handshake, this.#protocol, this.#requestId);
     if (model === null) {
       this.#client.greet();
       this.#namingLimit = this.#house.clock.after(NAMING_MS, () => {
@@ -123,7 +126,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
 
   #refuse(reason: Failure): void {
     this.#phase = "over";
-    const status = this.#client.refuse(reason, this.#headers.requestId);
+    const status = this.#client.refuse(reason, this.#requestId);
     this.#ending = { status, outcome: "refused", failure: reason };
   }
 
@@ -175,7 +178,8 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
     this.#renaming = name === null ? null : new RealtimeRenaming(name, isMeant);
     const { query } = splitTarget(this.#request.head.url);
     const path = REALTIME_PATH + (name === null ? query : withModelInQuery(query, name));
-    const request = { path, headers: withoutHandshake(this.#headers.forward), protocol: this.#protocol };
+    const { flat } = this.#headers.forward.with("x-request-id", this.#requestId);
+    const request = { path, headers: withoutHandshake(flat), protocol: this.#protocol };
     this.#way = new RealtimeWay(this.#house, this, { model, priority: this.#welcome?.priority, request });
     this.#client.beginPings(this.#house.heartbeatMs);
     this.#way.begin();
@@ -261,7 +265,7 @@ export class RealtimeSession implements HoldOwner, WayOwner, TalkOwner, OpenRequ
   #tell({ status, outcome, failure: reason }: Ending): void {
     const key = this.#guestName;
     this.#house.onEnded(this, {
-      requestId: this.#headers.requestId,
+      requestId: this.#requestId,
       method: "GET",
       route: REALTIME_PATH,
       model: this.#model,

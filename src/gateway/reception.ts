@@ -5,6 +5,7 @@ import { OPAQUE_FORM, type BodyAsk, type BodyForm } from "./body-ask.ts";
 import { bodyTooLarge } from "./body.ts";
 import { notAllowed, type Guest } from "./doorkeeper.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
+import type { HeadReading } from "./head-reading.ts";
 import type { RequestHeaders } from "./headers.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
 import type { RequestHead } from "./http1/request-head.ts";
@@ -57,8 +58,18 @@ export interface Reception {
 const PATH_SHOWN_MAX = 200;
 
 /** Receives a request; nothing is counted yet, and nothing of its body read. */
-export function receive(house: ExchangeHouse, request: HttpRequest, headers: RequestHeaders): Reception {
-  const { head } = request;
+export function receive(house: ExchangeHouse, request: HttpRequest, reading: HeadReading): Reception {
+  const known = reading.reception;
+  if (known !== null && (request.bodyBytes ?? 0) <= house.bodyLimits.bodyBytesMax) return known;
+  const reception = receiveAnew(house, request, reading.headers);
+  // Who has made an answer may be another one the next time.
+  const { route, destination } = reception;
+  if (destination.kind === "for an engine" && route?.names !== "response id") reading.reception = reception;
+  return reception;
+}
+
+function receiveAnew(house: ExchangeHouse, request: HttpRequest, headers: RequestHeaders): Reception {
+  const { head, bodyBytes } = request;
   const { method, url, httpVersion } = head;
   const target = splitTarget(url);
   const { path } = target;
@@ -81,13 +92,14 @@ export function receive(house: ExchangeHouse, request: HttpRequest, headers: Req
     const message = `There is no ${method} ${path.slice(0, PATH_SHOWN_MAX)} here.`;
     return { dialect, route: null, guest, destination: refused(failure("route_not_found", message)) };
   }
-  const destination = destinationOf(house, { route, head, ...target, headers, guest });
+  const destination = destinationOf(house, { route, head, bodyBytes, ...target, headers, guest });
   return { dialect: route.dialect, route, guest, destination };
 }
 
 interface Asked {
   readonly route: Route;
   readonly head: RequestHead;
+  readonly bodyBytes: number | null;
   readonly path: string;
   readonly query: string;
   readonly headers: RequestHeaders;
@@ -95,7 +107,7 @@ interface Asked {
 }
 
 function destinationOf(house: ExchangeHouse, asked: Asked): Destination {
-  const { route, head, path, headers, guest } = asked;
+  const { route, head, bodyBytes, path, headers, guest } = asked;
   const { method } = head;
   if (!route.methods.includes(method)) {
     const message = `${method} is not possible on ${route.path}, only ${route.methods.join(" and ")}.`;
@@ -108,14 +120,14 @@ function destinationOf(house: ExchangeHouse, asked: Asked): Destination {
   }
   const priority = readPriority(headers.priority);
   if (typeof priority === "object") return refused(priority);
-  const wrong = whatIsWrongWithBody(house.bodyLimits.bodyBytesMax, head, headers);
+  const wrong = whatIsWrongWithBody(house.bodyLimits.bodyBytesMax, bodyBytes, headers);
   if (wrong !== null) return refused(wrong);
   return forEngine(house, asked, guest === null ? priority : guest.weigh(priority));
 }
 
 function whatIsWrongWithBody(
   bodyBytesMax: number,
-  { bodyBytes }: RequestHead,
+  bodyBytes: number | null,
   { contentEncoding }: RequestHeaders,
 ): Failure | null {
   if (bodyBytes !== null && bodyBytes > bodyBytesMax) return bodyTooLarge(bodyBytesMax);

@@ -53,7 +53,7 @@ export function reply(to: ReplyTo, answer: OwnAnswer): Sent {
 }
 
 /** Whether more body may still come than is worth reading. */
-function isUnwanted({ isComplete, head: { bodyBytes, expectsContinue } }: HttpRequest): boolean {
+function isUnwanted({ isComplete, bodyBytes, head: { expectsContinue } }: HttpRequest): boolean {
   if (isComplete) return false;
   return bodyBytes === null || bodyBytes > DISCARDED_BYTES_MAX || expectsContinue;
 }

@@ -42,6 +42,17 @@ test("Requests in one packet are answered one after the other", async () => {
   );
 });
 
+test("A head that comes again is the one that was read, and any other is not", async () => {
+  const play = echoing();
+  await play.say(post("1") + post("234") + post("5", "a: b\r\n") + post("6", "a: b\r\n") + post("7"));
+  const [first, second, third, fourth, fifth] = play.requests.map(({ request }) => request.head);
+  assert.ok(first !== undefined && first === second);
+  assert.ok(third !== undefined && third === fourth && third !== first);
+  assert.notEqual(fifth, first);
+  assert.deepEqual(fifth, first);
+  assert.deepEqual(bodiesIn(play.socket.heard), ["/b1", "/b234", "/b5", "/b6", "/b7"]);
+});
+
 test("Between two requests that were sent ahead, others have their turn", async () => {
   const play = echoing();
   const begun: number[] = [];

@@ -7,7 +7,8 @@ import { endGently } from "./gentle-end.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { HttpRequest } from "./http-request.ts";
 import { HttpResponse, type ResponseWay } from "./http-response.ts";
-import { mayBeHead, readRequestHead, type RequestHead } from "./request-head.ts";
+import { KnownHead } from "./known-head.ts";
+import { mayBeHead, readRequestHead, type ReadHead } from "./request-head.ts";
 import type { AnsweredRequest } from "./response-head.ts";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
@@ -38,6 +39,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #beginning: HeldBytes | null = null;
   /** Before it. */
   #blankLines = 0;
+  #lastHead: KnownHead | null = null;
   #request: HttpRequest | null = null;
   #response: HttpResponse | null = null;
   /** Of a body whose length was told, what is still to come. */
@@ -142,6 +144,10 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #onHeadBytes(news: Buffer): void {
     const { looks, limits } = this.#host;
     if (this.#beginning === null && this.#hasServed) this.#waitsSince = looks;
+    const last = this.#lastHead;
+    if (last !== null && this.#beginning === null && last.recognises(news, limits.headerBytesMax + HEAD_END.length)) {
+      return this.#begin(last, news, last.bytes);
+    }
     const known = this.#beginning?.length ?? 0;
     this.#beginning?.add(news);
     const bytes = this.#beginning?.bytes ?? news;
@@ -156,9 +162,11 @@ export class HttpConnection implements ResponseWay, ChunkListener {
       return;
     }
     this.#beginning = null;
-    const head = readRequestHead(bytes.toString("latin1", 0, end + 2));
-    if (head === null) return this.#refuseHead("broken", bytes.length);
-    this.#begin(head, bytes, end + HEAD_END.length);
+    const text = bytes.toString("latin1", 0, end + HEAD_END.length);
+    const read = readRequestHead(text.slice(0, -2));
+    if (read === null) return this.#refuseHead("broken", bytes.length);
+    this.#lastHead = KnownHead.of(text, read);
+    this.#begin(read, bytes, end + HEAD_END.length);
   }
 
   #onBlankLines(bytes: Buffer): void {
@@ -170,18 +178,19 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     else if (at < bytes.length) this.#onHeadBytes(bytes.subarray(at));
   }
 
-  #begin(head: RequestHead, bytes: Buffer, bodyAt: number): void {
-    const request = new HttpRequest(head, this.socket);
-    if (head.upgrade !== null && head.bodyBytes === 0 && this.#host.takesOver(head)) {
+  #begin(read: ReadHead, bytes: Buffer, bodyAt: number): void {
+    const { head, bodyBytes } = read;
+    const request = new HttpRequest(read, this.socket);
+    if (head.upgrade !== null && bodyBytes === 0 && this.#host.takesOver(head)) {
       return this.#handOver(request, bytes.subarray(bodyAt));
     }
     const response = new HttpResponse(this);
     this.#blankLines = 0;
     this.#request = request;
     this.#response = response;
-    this.#missingBytes = head.bodyBytes ?? 0;
-    this.#chunks = head.bodyBytes === null ? new ChunkedBody() : null;
-    if (head.bodyBytes === 0) request.complete();
+    this.#missingBytes = bodyBytes ?? 0;
+    this.#chunks = bodyBytes === null ? new ChunkedBody() : null;
+    if (bodyBytes === 0) request.complete();
     this.#host.onRequest(request, response);
     if (!request.isComplete) return this.#onBodyBytes(request, bytes, bodyAt);
     request.tellEnd();

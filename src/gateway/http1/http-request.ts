@@ -1,6 +1,6 @@
 /** One request of a client: its head, and its body as it comes. */
 import type { Duplex } from "node:stream";
-import type { RequestHead } from "./request-head.ts";
+import type { ReadHead, RequestHead } from "./request-head.ts";
 
 /** Who wants the body. Called in this order; nothing is called when the client breaks off. */
 export interface BodyTaker {
@@ -12,12 +12,15 @@ export interface BodyTaker {
 /** Made by the connection, which feeds it. */
 export class HttpRequest {
   readonly head: RequestHead;
+  /** See `ReadHead`. */
+  readonly bodyBytes: number | null;
   readonly socket: Duplex;
   #isComplete = false;
   #taker: BodyTaker | null = null;
 
-  constructor(head: RequestHead, socket: Duplex) {
+  constructor({ head, bodyBytes }: ReadHead, socket: Duplex) {
     this.head = head;
+    this.bodyBytes = bodyBytes;
     this.socket = socket;
   }
 
@@ -63,7 +66,7 @@ export class HttpRequest {
     taker?.onEnd();
   }
 
-  /** The value of a header, of several joined by commas; undefined where there is none. */
+  /** The value of a header other than `content-length`, of several joined by commas; undefined where there is none. */
   header(name: string): string | undefined {
     const { rawHeaders } = this.head;
     let value: string | undefined;

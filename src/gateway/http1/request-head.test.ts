@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mayBeHead, readRequestHead, type RequestHead } from "./request-head.ts";
+import { mayBeHead, readRequestHead, type ReadHead, type RequestHead } from "./request-head.ts";
 
-function head(headers: readonly string[], line = "POST / HTTP/1.1"): RequestHead | null {
+function head(headers: readonly string[], line = "POST / HTTP/1.1"): ReadHead | null {
   return readRequestHead([line, ...headers].map((text) => `${text}\r\n`).join(""));
 }
 
-function valid(headers: readonly string[], line?: string): RequestHead {
+function valid(headers: readonly string[], line?: string): RequestHead & Pick<ReadHead, "bodyBytes"> {
   const read = head(headers, line);
   assert.ok(read !== null, `refused: ${line ?? ""} ${headers.join(" | ")}`);
-  return read;
+  return { ...read.head, bodyBytes: read.bodyBytes };
 }
 
 test("A head is read into its parts; names become small, values lose the blanks around them and nothing else", () => {
@@ -21,11 +21,12 @@ test("A head is read into its parts; names become small, values lose the blanks 
     method: "PUT",
     url: "/a?b=%20",
     httpVersion: "1.1",
-    rawHeaders: ["host", "x", "x-a", "b \tc", "x-a", "", "content-length", "007", "x-~", "\xe9"],
+    rawHeaders: ["host", "x", "x-a", "b \tc", "x-a", "", "x-~", "\xe9"],
     bodyBytes: 7,
     keepsAlive: true,
     expectsContinue: false,
     upgrade: null,
+    reading: null,
   });
 });
 

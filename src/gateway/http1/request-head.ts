@@ -11,16 +11,23 @@ export interface RequestHead {
   /** The target, as it came. */
   readonly url: string;
   readonly httpVersion: "1.0" | "1.1";
-  /** Names in small letters, and values, flat, in their order. */
+  /** Names in small letters, and values, flat, in their order, but for `content-length`. */
   readonly rawHeaders: readonly string[];
-  /** How long the body is in bytes: 0 where there is none, null where only its chunks tell. */
-  readonly bodyBytes: number | null;
   /** Whether the client may send another request on this connection. */
   readonly keepsAlive: boolean;
   /** It sends its body only when it is told to go on. */
   readonly expectsContinue: boolean;
   /** The protocol that the client would rather speak, in small letters; null if it does not ask. */
   readonly upgrade: string | null;
+  /** For whoever takes the requests: what he has made of it is still here when it comes again (see `KnownHead`). */
+  reading: unknown;
+}
+
+/** A head, and what it says of the one body that follows it. */
+export interface ReadHead {
+  readonly head: RequestHead;
+  /** How long it is: 0 where there is none, null where only its chunks tell. */
+  readonly bodyBytes: number | null;
 }
 
 /**
@@ -61,15 +68,15 @@ const LAST_LETTER = 90;
 const DELETE = 127;
 
 /** Reads a head, given in Latin-1 with the end of its last line and without the empty one. Null if it is not valid. */
-export function readRequestHead(text: string): RequestHead | null {
+export function readRequestHead(text: string): ReadHead | null {
   const first = FIRST_LINE.exec(text);
   if (first === null) return null;
   const [line, method = "", url = "", minor] = first;
   if (!KNOWN_METHODS.has(method)) return null;
   const rawHeaders = readHeaderLines(text.slice(line.length));
   if (rawHeaders === null) return null;
-  const head = complete(method, url, minor === "1" ? "1.1" : "1.0", rawHeaders);
-  return head?.bodyBytes === null && TAB_BESIDE_CODING.test(text) ? null : head;
+  const read = complete(method, url, minor === "1" ? "1.1" : "1.0", rawHeaders);
+  return read?.bodyBytes === null && TAB_BESIDE_CODING.test(text) ? null : read;
 }
 
 /** Whether the bytes are the beginning of a head, as far as they go; `from` on, the ones before are known to be. */
@@ -99,26 +106,25 @@ export function readHeaderLines(text: string): string[] | null {
   return headers;
 }
 
-function complete(
-  method: string,
-  url: string,
-  httpVersion: "1.0" | "1.1",
-  rawHeaders: readonly string[],
-): RequestHead | null {
+function complete(method: string, url: string, httpVersion: "1.0" | "1.1", lines: readonly string[]): ReadHead | null {
+  const rawHeaders: string[] = [];
   let length: string | null = null;
   let coding: string | null = null;
   let connection = "";
   let expect = "";
   let upgrade: string | null = null;
   let hasHost = false;
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index];
-    const value = rawHeaders[index + 1] ?? "";
+  for (let index = 0; index + 1 < lines.length; index += 2) {
+    const name = lines[index] ?? "";
+    const value = lines[index + 1] ?? "";
     if (name === "content-length") {
       // Twice, even with the same value, is one more than anybody needs.
       if (length !== null) return null;
       length = value;
-    } else if (name === "transfer-encoding") {
+      continue;
+    }
+    rawHeaders.push(name, value);
+    if (name === "transfer-encoding") {
       if (coding !== null) return null;
       coding = value;
     } else if (name === "host") {
@@ -130,17 +136,23 @@ function complete(
   }
   const bodyBytes = bodyLength(httpVersion, length, coding);
   if (bodyBytes === undefined) return null;
+  const keepsAlive =
+    (connection === "" || !CLOSE.test(connection)) && (httpVersion === "1.1" || KEEP_ALIVE.test(connection));
+  const expectsContinue = httpVersion === "1.1" && expect.toLowerCase() === "100-continue";
+  // Before 1.1 it is to be ignored.
+  const asksUpgrade = httpVersion === "1.1" && UPGRADE.test(connection);
   return {
-    method,
-    url,
-    httpVersion,
-    rawHeaders,
+    head: {
+      method,
+      url,
+      httpVersion,
+      rawHeaders,
+      keepsAlive,
+      expectsContinue,
+      upgrade: asksUpgrade ? (upgrade?.toLowerCase() ?? null) : null,
+      reading: null,
+    },
     bodyBytes,
-    keepsAlive:
-      (connection === "" || !CLOSE.test(connection)) && (httpVersion === "1.1" || KEEP_ALIVE.test(connection)),
-    expectsContinue: httpVersion === "1.1" && expect.toLowerCase() === "100-continue",
-    // Before 1.1 it is to be ignored.
-    upgrade: upgrade !== null && httpVersion === "1.1" && UPGRADE.test(connection) ? upgrade.toLowerCase() : null,
   };
 }
 

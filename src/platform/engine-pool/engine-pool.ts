@@ -1,5 +1,6 @@
 /** The connections to one engine for one of its lives. */
 import { Dispatcher, errors, Pool } from "undici";
+import { HeaderBlock } from "../../base/header-block.ts";
 import { EngineWire, type EngineAddress, type WireOwner } from "./engine-wire.ts";
 import { PooledRequest, tellError } from "./pooled-request.ts";
 import { requestBytes } from "./request-head.ts";
@@ -24,7 +25,7 @@ export function createEnginePool(origin: string, headers: readonly string[] = []
  */
 export class EnginePool extends Dispatcher implements WireOwner {
   readonly #origin: string;
-  readonly #headers: readonly string[];
+  readonly #headers: HeaderBlock;
   readonly #host: string;
   /** Null where plain TCP is not enough. */
   readonly #address: EngineAddress | null;
@@ -41,7 +42,7 @@ export class EnginePool extends Dispatcher implements WireOwner {
     super();
     const { protocol, host, hostname, port } = new URL(origin);
     this.#origin = origin;
-    this.#headers = headers;
+    this.#headers = new HeaderBlock(headers);
     this.#host = host;
     this.#address =
       protocol === "http:"
@@ -136,8 +137,8 @@ export class EnginePool extends Dispatcher implements WireOwner {
 
   #dispatchByUndici(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     this.#undici ??= createUndiciPool(this.#origin);
-    if (this.#headers.length === 0) return this.#undici.dispatch(options, handler);
-    return this.#undici.dispatch({ ...options, headers: withHeaders(options.headers, this.#headers) }, handler);
+    if (this.#headers.flat.length === 0) return this.#undici.dispatch(options, handler);
+    return this.#undici.dispatch({ ...options, headers: withHeaders(options.headers, this.#headers.flat) }, handler);
   }
 }
 
@@ -150,6 +151,7 @@ function refuse(handler: Dispatcher.DispatchHandler, error: Error): boolean {
 function withHeaders(headers: Dispatcher.DispatchOptions["headers"], more: readonly string[]): string[] {
   const flat: string[] = [];
   if (Array.isArray(headers)) flat.push(...headers);
+  else if (headers instanceof HeaderBlock) flat.push(...headers.flat);
   else
     for (const [name, value] of Object.entries(headers ?? {})) {
       for (const one of [value ?? []].flat()) flat.push(name, String(one));

@@ -1,5 +1,6 @@
 /** What is written for a request, and which requests are not for the client in this room. */
 import type { Dispatcher } from "undici";
+import { HeaderBlock } from "../../base/header-block.ts";
 
 /** A request as it is written. */
 export interface RequestBytes {
@@ -34,14 +35,14 @@ const UNFIT_FOR_A_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 export function requestBytes(
   { method, path, headers, body, query, upgrade, expectContinue }: Dispatcher.DispatchOptions,
   host: string,
-  more: readonly string[],
+  more: HeaderBlock,
 ): RequestBytes | null {
   if (query !== undefined || (upgrade ?? false) !== false || expectContinue === true) return null;
   if (typeof path !== "string" || !PATH.test(path) || !isMethod(method)) return null;
   const bytes = typeof body === "string" ? Buffer.from(body) : (body ?? null);
   if (bytes !== null && !Buffer.isBuffer(bytes)) return null;
-  const lines = Array.isArray(headers) ? flatLines(headers) : objectLines(headers);
-  const moreLines = flatLines(more);
+  const lines = linesOf(headers);
+  const moreLines = more.linesBy(flatLines);
   if (lines === null || moreLines === null) return null;
   const length = bytes?.length ?? 0;
   const lengthLine = length > 0 || EXPECT_BODY.has(method) ? `content-length: ${length}\r\n` : "";
@@ -54,6 +55,11 @@ export function requestBytes(
 
 function isMethod(method: unknown): method is string {
   return typeof method === "string" && method !== "CONNECT" && (method === "POST" || TOKEN.test(method));
+}
+
+function linesOf(headers: Dispatcher.DispatchOptions["headers"]): string | null {
+  if (headers instanceof HeaderBlock) return headers.linesBy(flatLines);
+  return Array.isArray(headers) ? flatLines(headers) : objectLines(headers);
 }
 
 function flatLines(headers: readonly unknown[]): string | null {

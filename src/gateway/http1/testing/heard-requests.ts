@@ -120,7 +120,8 @@ export class NodeServer {
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { method = "", url = "", httpVersion: version, rawHeaders } = request;
-    const headers = rawHeaders.map((text, index) => (index % 2 === 0 ? text.toLowerCase() : text));
+    const all = rawHeaders.map((text, index) => (index % 2 === 0 ? text.toLowerCase() : text));
+    const headers = all.filter((_, index) => all[index - (index % 2)] !== "content-length");
     const one: HeardRequest = { method, url, version, headers, body: "", isWhole: false };
     this.#heard.get(request.socket)?.requests.push(one);
     // What it would give to readers is looked at as it comes: a fault behind the request would take it away again.

@@ -115,8 +115,23 @@ const BLANKS = ["", " ", " ", " ", "  ", "\t", " \t "];
 /** Some requests, one after the other; most of them are right. */
 export function randomRequests(chance: Chance): string {
   let text = "";
-  for (let left = 1 + chance.below(3); left > 0; left -= 1) text += randomRequest(chance);
+  let last = "";
+  for (let left = 1 + chance.below(3); left > 0; left -= 1) {
+    last = last !== "" && chance.oneIn(2) ? withAnotherBody(last, chance) : randomRequest(chance);
+    text += last;
+  }
   return text;
+}
+
+/** The same head again; where it tells a length, perhaps another one, perhaps written at greater length. */
+function withAnotherBody(request: string, chance: Chance): string {
+  const told = /\r\nContent-Length:[\t ]*(?=\d)/.exec(request);
+  if (told === null) return request;
+  const digitsAt = told.index + told[0].length;
+  const rest = request.slice(digitsAt).replace(/^\d+/, "");
+  const body = randomText(chance);
+  const zeros = chance.oneIn(6) ? "0".repeat(chance.below(16)) : "";
+  return `${request.slice(0, digitsAt)}${zeros}${body.length}${rest.slice(0, rest.indexOf("\r\n\r\n") + 4)}${body}`;
 }
 
 function randomRequest(chance: Chance): string {
