@@ -8,6 +8,8 @@ export class HeaderBlock implements Iterable<[name: string, value: string]> {
   readonly #before: HeaderBlock | null;
   readonly #flat: readonly string[];
   #lines: string | null | undefined;
+  /** For whoever gets this block again and again: what he has made of it. */
+  reading: unknown = null;
 
   /** `flat`: names and values. */
   constructor(flat: readonly string[], before: HeaderBlock | null = null) {

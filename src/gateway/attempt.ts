@@ -1,14 +1,14 @@
 /** One sending of a request to an engine, and the way back of its answer, chunk by chunk. */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
+import { assert } from "../base/assert.ts";
 import type { HeaderBlock } from "../base/header-block.ts";
 import type { ModelId } from "../core/model.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
-import type { FramedHandler } from "../ports/framed-handler.ts";
+import type { AnswerHeaders, FramedHandler } from "../ports/framed-handler.ts";
+import { answerHeadersOf, answerReadingOf } from "./answer-reading.ts";
 import { isDying, LAST_WORD_BYTES_MAX, LAST_WORD_STATUS } from "./dying-engine.ts";
-import { isEventStream } from "./event-stream.ts";
 import type { RequestBody } from "./body.ts";
-import { answerHeaders } from "./headers.ts";
 import type { HttpResponse } from "./http1/http-response.ts";
 import { ResponseIdSearch, type MadeResponses } from "./made-responses.ts";
 import { SpooledBody } from "./spool-file.ts";
@@ -63,7 +63,7 @@ export class Attempt implements FramedHandler {
   readonly #request: EngineRequest;
   readonly #head: AnswerHead;
   #controller: Dispatcher.DispatchController | null = null;
-  #heldBack: IncomingHttpHeaders | null = null;
+  #heldBack: AnswerHeaders | null = null;
   #status = 0;
   #isStarted = false;
   #isStream = false;
@@ -154,12 +154,16 @@ export class Attempt implements FramedHandler {
     else this.#controller = controller;
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.onAnswerHead(controller, status, answerHeadersOf(headers));
+  }
+
+  onAnswerHead(_controller: Dispatcher.DispatchController, status: number, head: AnswerHeaders): void {
     // An interim answer (1xx) is between engine and gateway.
     if (this.#isOver || status < 200) return;
     this.#status = status;
-    this.#heldBack = headers;
-    this.#isMisplaced = this.#head.isOpened && (status !== 200 || !isEventStream(headers["content-type"]));
+    this.#heldBack = head;
+    this.#isMisplaced = this.#head.isOpened && (status !== 200 || !answerReadingOf(head).isStream);
     if (status === LAST_WORD_STATUS || this.#isMisplaced) this.#lastWord = { chunks: [], bytes: 0 };
   }
 
@@ -250,16 +254,20 @@ export class Attempt implements FramedHandler {
   }
 
   #start(): void {
-    const headers = this.#heldBack ?? {};
+    const head = this.#heldBack;
+    assert(head !== null, "an answer begins with its head");
     this.#isStarted = true;
     this.#heldBack = null;
-    this.#isStream = isEventStream(headers["content-type"]);
-    if (this.#status === 200 && (this.#isStream || isJson(headers["content-type"]))) {
-      this.#usage = new UsageTail(this.#isStream);
+    const reading = answerReadingOf(head);
+    this.#isStream = reading.isStream;
+    if (this.#status === 200 && (reading.isStream || reading.isJson)) {
+      this.#usage = new UsageTail(reading.isStream);
       if (this.#request.madeResponses !== null) this.#idSearch = new ResponseIdSearch();
     }
-    if (!this.#head.isOpened)
-      this.#response.writeHead(this.#status, answerHeaders(headers, this.#head.headers, this.#isStream));
+    if (this.#head.isOpened) return;
+    const { lines, passesDate } = reading;
+    const passed = { lines, date: passesDate ? head.date : null, contentLength: head.contentLength };
+    this.#response.writeHead(this.#status, this.#head.headers, passed);
   }
 
   #rememberId(search: ResponseIdSearch, chunk: Buffer): void {
@@ -281,10 +289,6 @@ function fromDisk(
   body: SpooledBody,
 ): Dispatcher.DispatchOptions {
   return { ...options, headers: options.headers.with("content-length", String(body.length)), body: body.read() };
-}
-
-function isJson(contentType: string | undefined): boolean {
-  return contentType !== undefined && contentType.startsWith("application/json");
 }
 
 /** Its code keeps it from being taken for a mistake of ours. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { answerHeaders, readRequestHeaders, type RequestHeaders } from "./headers.ts";
+import { readRequestHeaders, type RequestHeaders } from "./headers.ts";
 import { readHeaderLines } from "./http1/request-head.ts";
 
 /** Names and values, as a client writes them. */
@@ -129,38 +129,4 @@ test("An id that would be no header's value, nor fit into a log, is none", () =>
 test("A model-override that is given twice names no model that there is", () => {
   const { modelOverride } = readAsSent(["model-override", "a", "model-override", "b"]);
   assert.equal(modelOverride, "a, b");
-});
-
-test("An answer keeps its headers but for those between engine and gateway", () => {
-  const from = {
-    "content-type": "t",
-    connection: "x-a",
-    "x-a": "1",
-    "set-cookie": ["a", "b"],
-    trailer: "x",
-    "content-length": "3",
-  };
-  assert.deepEqual(answerHeaders(from, ["x-request-id", "id"], false), [
-    "content-type",
-    "t",
-    "set-cookie",
-    "a",
-    "set-cookie",
-    "b",
-    "content-length",
-    "3",
-    "x-request-id",
-    "id",
-  ]);
-});
-
-test("A stream is marked as not to be buffered, unless the engine has said something else", () => {
-  assert.deepEqual(answerHeaders({ "cache-control": "no-store" }, ["x-request-id", "id"], true), [
-    "cache-control",
-    "no-store",
-    "x-request-id",
-    "id",
-    "x-accel-buffering",
-    "no",
-  ]);
 });

@@ -1,5 +1,4 @@
 /** Which headers pass through the gateway, in both directions, and which of them it reads itself. */
-import type { IncomingHttpHeaders } from "node:http";
 import { HeaderBlock } from "../base/header-block.ts";
 import { PRIORITY_HEADER } from "./priority.ts";
 import type { Credentials } from "./doorkeeper.ts";
@@ -108,33 +107,23 @@ export function readRequestHeaders(raw: readonly string[]): RequestHeaders {
   };
 }
 
-/** The headers of the engine's answer that the client gets, with our own, names and values, flat. */
-export function answerHeaders(from: IncomingHttpHeaders, own: readonly string[], isStream: boolean): string[] {
-  let headers: string[] = [];
-  for (const name of Object.keys(from)) {
-    if (HOP_BY_HOP.has(name) || OWN.has(name)) continue;
-    const value = from[name];
-    if (typeof value === "string") headers.push(name, value);
-    else for (const one of value ?? []) headers.push(name, one);
-  }
-  // Declared to be one string, and an array where the engine has sent it twice.
-  const connection: string | readonly string[] | undefined = from.connection;
-  if (connection !== undefined) headers = withoutNamed(headers, [connection].flat().join(","));
-  headers.push(...own);
-  if (isStream) {
-    // A proxy in front that collected the stream would make the client wait for the end of it.
-    if (from["cache-control"] === undefined) headers.push("cache-control", "no-cache");
-    if (from["x-accel-buffering"] === undefined) headers.push("x-accel-buffering", "no");
-  }
-  return headers;
+/** Whether a header of an engine's answer is for its client, as far as its name tells. */
+export function isOfTheAnswer(name: string): boolean {
+  return !HOP_BY_HOP.has(name) && !OWN.has(name);
 }
 
-/** Leaves out the headers that a `Connection` header declares to be hop-by-hop. Those that describe the body never are. */
-function withoutNamed(headers: string[], connection: string): string[] {
+/** The headers that a `Connection` header declares to be hop-by-hop. Those that describe the body never are. */
+export function connectionOptions(connection: string): ReadonlySet<string> {
   const options = connection.toLowerCase();
-  if (options === "keep-alive" || options === "close") return headers;
+  if (options === "" || options === "keep-alive" || options === "close") return NONE;
   const named = new Set(options.split(/[\s,]+/));
   for (const name of BODY_HEADERS) named.delete(name);
+  return named;
+}
+
+function withoutNamed(headers: string[], connection: string): string[] {
+  const named = connectionOptions(connection);
+  if (named.size === 0) return headers;
   const kept: string[] = [];
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] ?? "";
@@ -143,4 +132,5 @@ function withoutNamed(headers: string[], connection: string): string[] {
   return kept;
 }
 
+const NONE: ReadonlySet<string> = new Set();
 const BODY_HEADERS = ["content-length", "content-type", "content-encoding"];

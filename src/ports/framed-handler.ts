@@ -1,8 +1,21 @@
-/** What the handler of a request may ask for beyond undici's: the chunks of an answer with their framing, to be passed on as they are. */
+/** What the handler of a request may have beyond undici's: headers that were read before, and chunks with their framing, to be passed on. */
 import type { Dispatcher } from "undici";
+import type { HeaderBlock } from "../base/header-block.ts";
 
-/** A pool that cannot do this, as undici's own, tells data only. */
+/** The headers of an answer. */
+export interface AnswerHeaders {
+  /** Names in small letters, and values, but for the two below. The same block for answers in which they are the same, if possible. */
+  readonly headers: HeaderBlock;
+  /** The first one; null where there is none. */
+  readonly date: string | null;
+  /** Digits; null where there is none that counts. */
+  readonly contentLength: string | null;
+}
+
+/** A pool that cannot do this, as undici's own, calls `onResponseStart`, and tells data only. */
 export interface FramedHandler extends Dispatcher.DispatchHandler {
+  /** In the place of `onResponseStart`. */
+  onAnswerHead(controller: Dispatcher.DispatchController, status: number, head: AnswerHeaders): void;
   /** Asked each time that there are some. */
   readonly wantsFrames: boolean;
   /**

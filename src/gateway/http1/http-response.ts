@@ -5,7 +5,7 @@ import { TLSSocket } from "node:tls";
 import { assert } from "../../base/assert.ts";
 import type { TurnWriter, WriteWatch } from "../../base/turn-writer.ts";
 import type { Refusal } from "./connection-host.ts";
-import { responseHead, type AnsweredRequest, type Framing } from "./response-head.ts";
+import { responseHead, type AnsweredRequest, type Framing, type PassedHeaders } from "./response-head.ts";
 
 /** Who answers. */
 export interface ResponseOwner {
@@ -104,10 +104,10 @@ export class HttpResponse implements WriteWatch {
     if (!this.#isBlocked) this.#way.writer.write(CONTINUE);
   }
 
-  /** Names in small letters and values, flat. Throws for those that cannot be sent. It goes out with what comes next. */
-  writeHead(status: number, headers: readonly string[]): void {
+  /** See `responseHead`. It goes out with what comes next. */
+  writeHead(status: number, headers: readonly string[], passed?: PassedHeaders): void {
     const request = this.#way.answered();
-    const head = responseHead(status, headers, this.#keepsAlive ? request : { ...request, keepsAlive: false });
+    const head = responseHead(status, headers, this.#keepsAlive ? request : { ...request, keepsAlive: false }, passed);
     this.#head = head.text;
     this.#framing = head.framing;
     this.#keepsAlive = head.keepsAlive;

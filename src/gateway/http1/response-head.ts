@@ -23,26 +23,48 @@ export interface ResponseHead {
   readonly keepsAlive: boolean;
 }
 
-/** Anything else would end the line, or be another character in Latin-1, which may end it too. */
-const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+/** Headers that are passed on from another answer. */
+export interface PassedHeaders {
+  /** As `headerLines` makes them; without those below, and without any that say what becomes of the connection. */
+  readonly lines: string;
+  readonly date: string | null;
+  /** Digits. */
+  readonly contentLength: string | null;
+}
+
+/** Any other character in the value would end the line, or be another one in Latin-1, which may end it too. */
+const LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n$/;
 const NO_CONTENT = 204;
 const NOT_MODIFIED = 304;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const NOTHING: PassedHeaders = { lines: "", date: null, contentLength: null };
 
 /**
  * `headers`: names in small letters and values, flat. What says how long the body is and what becomes of the connection is added here,
- * but for `content-length`, and `connection: close` is understood. Throws an error with the code ERR_INVALID_CHAR for a name or a
+ * but for `content-length`, and `connection: close` is understood. `passed` comes before them. Throws an error with the code ERR_INVALID_CHAR for a name or a
  * value that cannot be sent.
  */
-export function responseHead(status: number, headers: readonly string[], request: AnsweredRequest): ResponseHead {
-  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
+export function responseHead(
+  status: number,
+  headers: readonly string[],
+  request: AnsweredRequest,
+  passed: PassedHeaders = NOTHING,
+): ResponseHead {
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${passed.lines}`;
   let hasLength = false;
   let hasDate = false;
   let connection = "";
+  if (passed.date !== null) {
+    hasDate = true;
+    text += `date: ${passed.date}\r\n`;
+  }
+  if (passed.contentLength !== null && status !== NO_CONTENT) {
+    hasLength = true;
+    text += `content-length: ${passed.contentLength}\r\n`;
+  }
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index] ?? "";
     const value = headers[index + 1] ?? "";
-    if (NOT_IN_VALUE.test(value) || !NAME.test(name)) throw new InvalidHeaderError(name);
+    const line = headerLine(name, value);
     if (name === "connection") {
       connection = value;
       continue;
@@ -52,7 +74,7 @@ export function responseHead(status: number, headers: readonly string[], request
       if (status === NO_CONTENT) continue;
       hasLength = true;
     } else if (name === "date") hasDate = true;
-    text += `${name}: ${value}\r\n`;
+    text += line;
   }
   if (!hasDate) text += dateLine(request.nowEpochMs);
   const hasBody = request.method !== "HEAD" && status !== NO_CONTENT && status !== NOT_MODIFIED;
@@ -64,6 +86,21 @@ export function responseHead(status: number, headers: readonly string[], request
   else
     text += `connection: keep-alive\r\nkeep-alive: timeout=${Math.floor(request.keepAliveTimeoutMs / 1_000)}\r\n\r\n`;
   return { text, framing, keepsAlive };
+}
+
+/** Names and values, flat, as lines. Throws as `responseHead` does. */
+export function headerLines(headers: readonly string[]): string {
+  let lines = "";
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    lines += headerLine(headers[index] ?? "", headers[index + 1] ?? "");
+  }
+  return lines;
+}
+
+function headerLine(name: string, value: string): string {
+  const line = `${name}: ${value}\r\n`;
+  if (!LINE.test(line)) throw new InvalidHeaderError(name);
+  return line;
 }
 
 function framingOf(hasBody: boolean, hasLength: boolean, httpVersion: string): Framing {

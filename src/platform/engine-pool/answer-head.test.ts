@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readAnswerHead, type AnswerHead } from "./answer-head.ts";
+import { headersObject, readAnswerHead, type AnswerHead } from "./answer-head.ts";
 
 function head(lines: string, isToHead = false): AnswerHead {
   return readAnswerHead(lines.trim().replaceAll(/\s*\n\s*/g, "\r\n"), isToHead);
@@ -11,13 +11,13 @@ test("Names come in small letters, values without blanks around, repeated ones a
   assert.equal(read.status, 200);
   assert.equal(read.statusText, "OK");
   assert.deepEqual(
-    { ...read.headers },
+    { ...headersObject(read) },
     { "content-type": "application/json", "set-cookie": ["a=1", "b=2"], "x-empty": "" },
   );
 });
 
 test("Headers that are called as what every object has are headers like any other", () => {
-  const { headers } = head("HTTP/1.1 200\nconstructor: a\n__proto__: b\nconstructor: c");
+  const headers = headersObject(head("HTTP/1.1 200\nconstructor: a\n__proto__: b\nconstructor: c"));
   assert.deepEqual(Object.keys(headers).sort(), ["__proto__", "constructor"]);
   assert.deepEqual(headers["constructor"], ["a", "c"]);
 });
@@ -31,7 +31,14 @@ test("The end of the body is known by chunks, by a length, or by the end of the 
 
 test("Chunks win over a length, which is not passed on, and the connection is not kept", () => {
   const both = head("HTTP/1.1 200 OK\ncontent-length: 12\ntransfer-encoding: chunked");
-  assert.deepEqual([both.framing, both.keptMs, both.headers["content-length"]], ["chunked", 0, undefined]);
+  assert.deepEqual([both.framing, both.keptMs, both.contentLength], ["chunked", 0, null]);
+  assert.deepEqual({ ...headersObject(both) }, { "transfer-encoding": "chunked" });
+});
+
+test("What is another with each answer is told beside the rest", () => {
+  const read = head("HTTP/1.1 200 OK\nDate: now\nserver: x\nContent-Length: 7\ncontent-length: 7\nDate: then");
+  assert.deepEqual([read.date, read.contentLength, read.headers.flat], ["now", "7", ["server", "x"]]);
+  assert.deepEqual({ ...headersObject(read) }, { server: "x", date: "now", "content-length": "7" });
 });
 
 test("Answers to HEAD and those with 204, 304 and 1xx have no body, whatever they say", () => {

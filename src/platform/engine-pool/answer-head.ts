@@ -1,14 +1,14 @@
 /** The head of an answer: its status line and headers, read strictly, and what they say of the body. */
 import type { IncomingHttpHeaders } from "node:http";
 import { errors } from "undici";
+import { HeaderBlock } from "../../base/header-block.ts";
 import { headerValue } from "../../base/http-text.ts";
+import type { AnswerHeaders } from "../../ports/framed-handler.ts";
 
 /** One answer's head. */
-export interface AnswerHead {
+export interface AnswerHead extends AnswerHeaders {
   readonly status: number;
   readonly statusText: string;
-  /** Names in small letters; an array of values where a name is there twice. */
-  readonly headers: IncomingHttpHeaders;
   readonly framing: Framing;
   /** How long the connection may be kept afterwards, in ms, as far as the head says; 0: not at all. */
   readonly keptMs: number;
@@ -29,12 +29,37 @@ export function readAnswerHead(head: string, isToHead: boolean): AnswerHead {
   const statusLine = lineEnd === -1 ? head : head.slice(0, lineEnd);
   const match = STATUS_LINE.exec(statusLine);
   if (match === null || CONTROL_CHARACTERS.test(head)) throw malformed("the head is malformed");
-  const headers = lineEnd === -1 ? NO_HEADERS : readHeaders(head, lineEnd + 2);
+  const lines = readHeaders(head, lineEnd === -1 ? head.length : lineEnd + 2);
   const status = Number(match[2]);
-  const framing = framingOf(headers, status, isToHead);
-  const keptMs = match[1] === "0" || !endsByItself(framing, headers, status) ? 0 : keptMsOf(headers);
-  dropContradiction(headers);
-  return { status, statusText: match[3] ?? "", headers, framing, keptMs };
+  const { flat, date, coding } = lines;
+  const length = lengthOf(lines);
+  const framing = framingOf(coding, length, status, isToHead);
+  const keptMs = match[1] === "0" || !endsByItself(framing, coding, length, status) ? 0 : keptMsOf(lines);
+  return {
+    status,
+    statusText: match[3] ?? "",
+    headers: new HeaderBlock(flat),
+    date,
+    // Whoever passed on a length beside chunks would say something else than what it sends.
+    contentLength: coding === null ? length : null,
+    framing,
+    keptMs,
+  };
+}
+
+/** The headers as Node's own client tells them: an array of values where a name is there twice. */
+export function headersObject({ headers, date, contentLength }: AnswerHeaders): IncomingHttpHeaders {
+  // Without a prototype, so that an engine's `constructor` is a header like any other.
+  const object = Object.create(null) as IncomingHttpHeaders;
+  for (const [name, value] of headers) {
+    const before = object[name];
+    if (before === undefined) object[name] = value;
+    else if (Array.isArray(before)) before.push(value);
+    else object[name] = [before, value];
+  }
+  if (date !== null) object.date = date;
+  if (contentLength !== null) object["content-length"] = contentLength;
+  return object;
 }
 
 /** The error of an answer that breaks the rules of HTTP. */
@@ -51,11 +76,25 @@ const CONTROL_CHARACTERS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/;
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
-const NO_HEADERS: IncomingHttpHeaders = Object.freeze({});
+/** What a head says of its body and of the connection, all values of one name joined by commas; null where there are none. */
+interface HeaderLines {
+  /** Names and values but lengths and dates. */
+  readonly flat: string[];
+  /** The first one. */
+  readonly date: string | null;
+  readonly coding: string | null;
+  readonly length: string | null;
+  readonly connection: string | null;
+  readonly keepAlive: string | null;
+}
 
-function readHeaders(head: string, from: number): IncomingHttpHeaders {
-  // Without a prototype, so that an engine's `constructor` is a header like any other.
-  const headers = Object.create(null) as IncomingHttpHeaders;
+function readHeaders(head: string, from: number): HeaderLines {
+  const flat: string[] = [];
+  let date: string | null = null;
+  let coding: string | null = null;
+  let length: string | null = null;
+  let connection: string | null = null;
+  let keepAlive: string | null = null;
   for (let at = from; at < head.length;) {
     const found = head.indexOf("\r\n", at);
     const end = found === -1 ? head.length : found;
@@ -63,68 +102,53 @@ function readHeaders(head: string, from: number): IncomingHttpHeaders {
     if (colon === -1 || colon >= end) throw malformed("a header has no colon");
     const name = head.slice(at, colon).toLowerCase();
     if (!NAME.test(name)) throw malformed("the name of a header is invalid");
-    add(headers, name, headerValue(head, colon + 1, end));
+    const value = headerValue(head, colon + 1, end);
     at = end + 2;
+    if (name === "content-length") length = joined(length, value);
+    else if (name === "date") date ??= value;
+    else {
+      if (name === "transfer-encoding") coding = joined(coding, value);
+      else if (name === "connection") connection = joined(connection, value);
+      else if (name === "keep-alive") keepAlive = joined(keepAlive, value);
+      flat.push(name, value);
+    }
   }
-  return headers;
+  return { flat, date, coding, length, connection, keepAlive };
 }
 
-function add(headers: IncomingHttpHeaders, name: string, value: string): void {
-  const before = headers[name];
-  if (before === undefined) headers[name] = value;
-  else if (Array.isArray(before)) before.push(value);
-  else headers[name] = [before, value];
+function joined(before: string | null, value: string): string {
+  return before === null ? value : `${before},${value}`;
 }
 
-function framingOf(headers: IncomingHttpHeaders, status: number, isToHead: boolean): Framing {
-  const coding = valueOf(headers, "transfer-encoding");
-  const length = lengthOf(headers);
+function framingOf(coding: string | null, length: string | null, status: number, isToHead: boolean): Framing {
   if (isToHead || status < 200 || status === 204 || status === 304) return 0;
-  if (coding === undefined) return length ?? "to the end of the connection";
+  if (coding === null) return length === null ? "to the end of the connection" : Number(length);
   // Any other coding would have to be undone here: the client is not told of it.
   if (coding.toLowerCase() !== "chunked") throw malformed("the transfer coding is unknown");
   return "chunked";
 }
 
 /** Null where there is none. Several that are the same are one. */
-function lengthOf(headers: IncomingHttpHeaders): number | null {
-  const given = valueOf(headers, "content-length");
-  if (given === undefined) return null;
+function lengthOf({ length: given }: HeaderLines): string | null {
+  if (given === null) return null;
   const [first = "", ...others] = given.split(",");
   const length = first.trim();
   if (!/^\d{1,15}$/.test(length)) throw malformed("the content length is invalid");
   if (others.some((other) => other.trim() !== length)) throw malformed("there are two content lengths");
-  headers["content-length"] = length;
-  return Number(length);
+  return length;
 }
 
 /** Whether what follows the answer on the connection is sure not to belong to it. */
-function endsByItself(framing: Framing, headers: IncomingHttpHeaders, status: number): boolean {
+function endsByItself(framing: Framing, coding: string | null, length: string | null, status: number): boolean {
   if (framing === "to the end of the connection") return false;
-  const length = headers["content-length"];
-  const isChunked = headers["transfer-encoding"] !== undefined;
-  if (isChunked && length !== undefined) return false;
+  if (coding !== null && length !== null) return false;
   // An engine that says this may also send it.
-  return status !== 204 && status !== 304 ? true : !isChunked && (length === undefined || length === "0");
+  return status !== 204 && status !== 304 ? true : coding === null && (length === null || length === "0");
 }
 
-function keptMsOf(headers: IncomingHttpHeaders): number {
-  const connection = valueOf(headers, "connection");
-  if (connection !== undefined && /(?:^|,)\s*close\s*(?:,|$)/i.test(connection)) return 0;
-  const named = valueOf(headers, "keep-alive");
-  if (named === undefined) return Infinity;
-  const seconds = /timeout\s*=\s*"?(\d{1,9})/i.exec(named)?.[1];
+function keptMsOf({ connection, keepAlive }: HeaderLines): number {
+  if (connection !== null && /(?:^|,)\s*close\s*(?:,|$)/i.test(connection)) return 0;
+  if (keepAlive === null) return Infinity;
+  const seconds = /timeout\s*=\s*"?(\d{1,9})/i.exec(keepAlive)?.[1];
   return seconds === undefined ? Infinity : Math.max(0, Number(seconds) * 1_000 - KEPT_EARLIER_MS);
-}
-
-/** All values of one name, joined by commas. */
-function valueOf(headers: IncomingHttpHeaders, name: string): string | undefined {
-  const given = headers[name];
-  return typeof given === "object" ? given.join(",") : given;
-}
-
-/** Whoever passed on a length beside chunks would say something else than what it sends. */
-function dropContradiction(headers: IncomingHttpHeaders): void {
-  if (headers["transfer-encoding"] === undefined || headers["content-length"] === undefined) return;
-  delete headers["content-length"];
 }

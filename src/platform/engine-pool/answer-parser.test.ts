@@ -294,3 +294,42 @@ test("Whatever comes, it is an answer, a part of one, or refused by name", () =>
     }),
   );
 });
+
+/** What a listener is told of answers that come one after the other. */
+function toldOf(answers: readonly { isToHead: boolean; bytes: Buffer }[], where: readonly number[]): object[] {
+  const listener = new Collector();
+  const parser = new AnswerParser(listener);
+  return answers.map(({ isToHead, bytes }) => {
+    parser.begin(isToHead);
+    assert.equal(feed(parser, listener, bytes, where), bytes.length);
+    assert.equal(parser.isComplete, true);
+    const head = listener.heads.pop();
+    const data = listener.data.toString();
+    listener.data = Buffer.alloc(0);
+    return { ...head, headers: head?.headers.flat, data, keptMs: parser.keptMs };
+  });
+}
+
+test("The answers of one connection are told as each one alone, whatever was the same before", () => {
+  const one = fc
+    .record({
+      isToHead: fc.boolean(),
+      isChunked: fc.boolean(),
+      data: fc.stringMatching(/^[a-z]{0,20}$/),
+      minute: fc.integer({ min: 10, max: 59 }),
+    })
+    .map(({ isToHead, isChunked, data, minute }) => {
+      const chunks = `${data === "" ? "" : `${data.length.toString(16)}\r\n${data}\r\n`}0\r\n\r\n`;
+      const body = isToHead ? "" : isChunked ? chunks : data;
+      const framing = isChunked ? "transfer-encoding: chunked" : `content-length: ${data.length}`;
+      const head = `HTTP/1.1 200 OK\r\ndate: Sun, 22 Nov 2026 09:${minute}:00 GMT\r\n${framing}\r\na: b\r\n\r\n`;
+      return { isToHead, bytes: Buffer.from(head + body) };
+    });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 6 }), fc.array(fc.nat(), { maxLength: 2 }), (answers, where) => {
+      const alone = answers.flatMap((each) => toldOf([each], where));
+      assert.deepEqual(toldOf(answers, where), alone);
+    }),
+    { numRuns: 1_000 },
+  );
+});

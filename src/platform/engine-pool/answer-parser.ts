@@ -2,6 +2,7 @@
 import { errors } from "undici";
 import { malformed, readAnswerHead, type AnswerHead } from "./answer-head.ts";
 import { ChunkedBody, type BodyListener } from "./chunked.ts";
+import { KnownAnswer } from "./known-answer.ts";
 
 /** Who hears of an answer. */
 export interface AnswerListener extends BodyListener {
@@ -31,6 +32,7 @@ export class AnswerParser {
   /** The head as far as it has come, where it has not come at once. */
   #partial: Buffer | null = null;
   #partialBytes = 0;
+  #lastHead: KnownAnswer | null = null;
 
   constructor(listener: AnswerListener) {
     this.#listener = listener;
@@ -73,6 +75,12 @@ export class AnswerParser {
 
   #readHead(bytes: Buffer, from: number, to: number): number {
     if (this.#partial !== null) return this.#readPartialHead(this.#partial, bytes, from, to);
+    const last = this.#isToHead ? null : this.#lastHead;
+    const known = last?.recognise(bytes, from, to) ?? null;
+    if (last !== null && known !== null) {
+      this.#begin(known);
+      return from + last.bytes;
+    }
     const end = bytes.indexOf(HEAD_END, from);
     // Behind `to` are the bytes of other reads.
     if (end === -1 || end + HEAD_END.length > to) return this.#keepPart(bytes, from, to);
@@ -118,6 +126,11 @@ export class AnswerParser {
     if (text.length > HEAD_BYTES_MAX) throw new errors.HeadersOverflowError();
     const head = readAnswerHead(text, this.#isToHead);
     if (head.status === 101) throw new errors.SocketError("bad upgrade");
+    if (!this.#isToHead) this.#lastHead = KnownAnswer.of(text, head);
+    this.#begin(head);
+  }
+
+  #begin(head: AnswerHead): void {
     if (head.status >= 200) this.#enterBody(head);
     this.#listener.onHead(head);
   }

@@ -1,7 +1,7 @@
 /** One request on its way, as its handler knows it: undici's manners, whatever the connection does. */
 import type { Dispatcher } from "undici";
 import type { FramedHandler } from "../../ports/framed-handler.ts";
-import type { AnswerHead } from "./answer-head.ts";
+import { headersObject, type AnswerHead } from "./answer-head.ts";
 import type { AnswerListener } from "./answer-parser.ts";
 import type { RequestBytes } from "./request-head.ts";
 
@@ -27,7 +27,7 @@ export class PooledRequest implements Dispatcher.DispatchController, AnswerListe
   aborted = false;
   paused = false;
   reason: Error | null = null;
-  rawHeaders: AnswerHead["headers"] | null = null;
+  rawHeaders: null = null;
   rawTrailers: null = null;
 
   constructor(bytes: RequestBytes, handler: Dispatcher.DispatchHandler) {
@@ -84,10 +84,10 @@ export class PooledRequest implements Dispatcher.DispatchController, AnswerListe
     return !this.#isOver;
   }
 
-  onHead({ status, headers, statusText }: AnswerHead): void {
-    this.rawHeaders = headers;
+  onHead(head: AnswerHead): void {
     try {
-      this.#handler.onResponseStart?.(this, status, headers, statusText);
+      if (this.#framed !== null) this.#framed.onAnswerHead(this, head.status, head);
+      else this.#handler.onResponseStart?.(this, head.status, headersObject(head), head.statusText);
     } catch (error) {
       this.abort(asError(error));
     }

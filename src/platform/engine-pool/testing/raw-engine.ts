@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type { Dispatcher } from "undici";
-import type { FramedHandler } from "../../../ports/framed-handler.ts";
+import type { AnswerHeaders, FramedHandler } from "../../../ports/framed-handler.ts";
+import { headersObject } from "../answer-head.ts";
 import { EnginePool } from "../engine-pool.ts";
 
 /** It hears each request as text, once its body has come whole. */
@@ -111,6 +112,10 @@ export class Recorder implements FramedHandler {
     this.status = status;
     this.headers = headers;
     this.#tell("head");
+  }
+
+  onAnswerHead(controller: Dispatcher.DispatchController, status: number, head: AnswerHeaders): void {
+    this.onResponseStart(controller, status, headersObject(head));
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -1,0 +1,73 @@
+/** Engines answer with one head again and again, but for its date and the length of the body: such a head is read once. */
+import { KnownText, type Hole } from "../../base/known-text.ts";
+import type { AnswerHead } from "./answer-head.ts";
+
+/** Longer ones are not kept. */
+const KEPT_LENGTH_MAX = 4_096;
+
+const HEAD_END = "\r\n\r\n";
+
+const DATE_LINE = /\r\ndate:[\t ]*([!-~](?:[ -~]*[!-~])?)[\t ]*\r\n/i;
+const LENGTH_LINE = /\r\ncontent-length:[\t ]*(\d{1,15})[\t ]*\r\n/i;
+
+/** The head that came last on a connection, and what it says. */
+export class KnownAnswer {
+  readonly #head: AnswerHead;
+  readonly #text: KnownText;
+  /** Which holes these are; -1: none. */
+  readonly #dateHole: number;
+  readonly #lengthHole: number;
+
+  private constructor(text: string, head: AnswerHead, date: Hole | null, length: Hole | null) {
+    const holes = [date, length].filter((hole) => hole !== null).sort((one, other) => one.from - other.from);
+    this.#head = head;
+    this.#text = new KnownText(text, holes);
+    this.#dateHole = date === null ? -1 : holes.indexOf(date);
+    this.#lengthHole = length === null ? -1 : holes.indexOf(length);
+  }
+
+  /** `text`: what was read as the answer to anything but a HEAD, without the blank line. Null where it is not worth being kept. */
+  static of(text: string, head: AnswerHead): KnownAnswer | null {
+    const { status, date, contentLength, framing } = head;
+    // Of some, the length is not that of a body.
+    if (text.length > KEPT_LENGTH_MAX || status < 200 || status === 204 || status === 304) return null;
+    const whole = text + HEAD_END;
+    const dateAt = date === null ? null : holeOf(whole, DATE_LINE, "same length");
+    if (contentLength === null) {
+      // Beside chunks, there may be one that does not count.
+      return LENGTH_LINE.test(whole) ? null : new KnownAnswer(whole, head, dateAt, null);
+    }
+    const lengthAt = holeOf(whole, LENGTH_LINE, "digits");
+    const isOnly = lengthAt !== null && !LENGTH_LINE.test(whole.slice(lengthAt.to));
+    return isOnly && typeof framing === "number" ? new KnownAnswer(whole, head, dateAt, lengthAt) : null;
+  }
+
+  /** How long the head is that was recognised last, with the blank line. */
+  get bytes(): number {
+    return this.#text.bytes;
+  }
+
+  /** The head that the bytes between `from` and `to` begin with, if it is this one, perhaps with another date and length; else null. */
+  recognise(bytes: Buffer, from: number, to: number): AnswerHead | null {
+    if (!this.#text.recognises(bytes, from, to)) return null;
+    const { status, statusText, headers, date, contentLength, framing, keptMs } = this.#head;
+    const length = this.#lengthHole === -1 ? contentLength : this.#text.valueOf(this.#lengthHole, bytes, from);
+    return {
+      status,
+      statusText,
+      headers,
+      date: this.#dateHole === -1 ? date : this.#text.valueOf(this.#dateHole, bytes, from),
+      contentLength: length,
+      framing: this.#lengthHole === -1 ? framing : Number(length),
+      keptMs,
+    };
+  }
+}
+
+function holeOf(text: string, line: RegExp, kind: Hole["kind"]): Hole | null {
+  const found = line.exec(text);
+  if (found === null) return null;
+  const [whole, value = ""] = found;
+  const from = found.index + whole.lastIndexOf(value);
+  return { from, to: from + value.length, kind };
+}
