@@ -7,7 +7,7 @@ export interface BodyAsk {
   readonly model: string | null;
   /** Whether the answer is wanted as an event stream. */
   readonly wantsStream: boolean;
-  /** Where the name stands, as written; absent where nobody has looked, or it cannot be told. */
+  /** Where the name stands, as written; absent where it cannot be told. */
   readonly modelAt?: ByteSpan;
 }
 
@@ -17,7 +17,7 @@ export interface ByteSpan {
   readonly to: number;
 }
 
-/** Reads a body as it comes, without keeping it. */
+/** Reads a body as it comes, or whole, without keeping it. */
 export interface BodyScan {
   push(chunk: Buffer): void;
   /** The body is over. `done` is called once, perhaps before this returns. */
@@ -26,9 +26,7 @@ export interface BodyScan {
 
 /** One form that bodies have. */
 export interface BodyForm {
-  /** Reads a body that is in memory. */
-  read(body: Buffer, done: (ask: BodyAsk | Failure) => void): void;
-  /** Reads one that is too large for that. */
+  /** Begins to read one. */
   scan(): BodyScan;
   /** A name as it is written in the place of another. */
   write(name: string): Buffer;
@@ -41,7 +39,6 @@ const NO_SCAN: BodyScan = { push: () => {}, end: (done) => done(NO_ASK) };
 
 /** A body that nobody looks into. */
 export const OPAQUE_FORM: BodyForm = {
-  read: (_body, done) => done(NO_ASK),
   scan: () => NO_SCAN,
   write: (name) => Buffer.from(name),
 };

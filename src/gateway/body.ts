@@ -79,7 +79,9 @@ export class BodyIntake implements BodyTaker, SpoolOwner {
     const [first] = this.#chunks;
     const body = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks, this.#bytes);
     this.#chunks = [];
-    this.#form.read(body, (ask) => this.#handOver(body, ask));
+    const scan = this.#form.scan();
+    scan.push(body);
+    scan.end((ask) => this.#handOver(body, ask));
   }
 
   #keep(chunk: Buffer): void {

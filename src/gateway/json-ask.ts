@@ -1,109 +1,133 @@
 /** What a JSON body asks for: its model, and whether it wants a stream. */
-import { isUtf8 } from "node:buffer";
 import { failure, type Failure } from "../base/failure.ts";
-import type { BodyAsk, BodyForm } from "./body-ask.ts";
-import { JsonScan } from "./json-scan.ts";
+import type { BodyAsk, BodyForm, BodyScan, ByteSpan } from "./body-ask.ts";
+import { JsonGrammar, LITERAL_BYTES_MAX, type JsonListener } from "./json-grammar.ts";
+import { Utf8Check } from "./utf8-check.ts";
 
 /** Bodies that are JSON objects. */
 export const JSON_FORM: BodyForm = {
-  read: (body, done) => done(readJsonAsk(body)),
   scan: () => new JsonScan(),
   write: (name) => Buffer.from(JSON.stringify(name)),
 };
 
-const MODEL_KEY = Buffer.from('"model"');
-const LETTER_DIGITS = Buffer.from("006");
-const LETTER_ESCAPE = Buffer.from("\\u006");
+/** The keys that count, as they are nearly always written. */
+const MODEL_KEY = '"model"';
+const STREAM_KEY = '"stream"';
 
-/** Returns what the body asks for, or why it cannot be read. */
-export function readJsonAsk(body: Buffer): BodyAsk | Failure {
-  if (body.length === 0) return invalid("The body is empty; it must be a JSON object with a `model`.");
-  if (!isUtf8(body)) return invalid("The body is not valid UTF-8.");
-  const text = body.toString("utf8");
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (error) {
-    return invalid(`The body is not valid JSON${whereItBroke(error)}.`);
+/** With one letter as `\u006d`, and with all of them so. */
+const ESCAPED_KEY_BYTES_MIN = MODEL_KEY.length + 5;
+const ESCAPED_KEY_BYTES_MAX = 6 * STREAM_KEY.length - 10;
+
+const BACKSLASH = 0x5c;
+
+/** One body. Of several faults, those of the whole are told before those of `model`, and of these the first. */
+class JsonScan implements BodyScan, JsonListener {
+  readonly #utf8 = new Utf8Check();
+  readonly #grammar = new JsonGrammar(this);
+  #isEmpty = true;
+  #root = "";
+  #isModelNext = false;
+  #model: string | null = null;
+  #modelAt: ByteSpan | null = null;
+  #wantsStream = false;
+  #fault: string | null = null;
+
+  push(chunk: Buffer): void {
+    if (chunk.length > 0) this.#isEmpty = false;
+    this.#utf8.push(chunk);
+    this.#grammar.push(chunk);
   }
-  if (typeof document !== "object" || document === null || Array.isArray(document)) {
-    return invalid(`The body must be a JSON object, and it is ${describe(document)}.`);
+
+  end(done: (ask: BodyAsk | Failure) => void): void {
+    const fault = this.#wholeFault() ?? this.#fault;
+    if (fault !== null) return done(failure("invalid_request", fault));
+    const [model, wantsStream, modelAt] = [this.#model, this.#wantsStream, this.#modelAt];
+    done(modelAt === null ? { model, wantsStream } : { model, wantsStream, modelAt });
   }
-  const wantsStream = Object.hasOwn(document, "stream") && Reflect.get(document, "stream") === true;
-  const model: unknown = Object.hasOwn(document, "model") ? Reflect.get(document, "model") : undefined;
-  if (model === undefined) return { model: null, wantsStream };
-  if (typeof model !== "string") return invalid(`\`model\` must be a string, and it is ${describe(model)}.`);
-  if (model === "") return invalid("`model` is empty.");
-  if (isGivenTwice(body, text)) return invalid("`model` is given more than once.");
-  return { model, wantsStream };
-}
 
-/**
- * Parsers differ in which of two equal keys counts; with two models in a body, we might ask for one and the engine might
- * serve the other. Nearly every body has the key once and nothing that could hide another: those are not scanned.
- */
-function isGivenTwice(body: Buffer, text: string): boolean {
-  const first = body.indexOf(MODEL_KEY);
-  return (body.includes(MODEL_KEY, first + 1) || mayHideLetters(body)) && countTopLevelModels(text) > 1;
-}
-
-/** Each letter of the key can be written as `\u006` and a digit. Escapes are frequent, and these three digits in a row are rare. */
-function mayHideLetters(body: Buffer): boolean {
-  return body.includes(LETTER_DIGITS) && body.includes(LETTER_ESCAPE);
-}
-
-/** Walks over the text of a valid JSON object. A string at depth 1 that a colon follows is one of its keys. */
-function countTopLevelModels(text: string): number {
-  let count = 0;
-  let depth = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const character = text[at];
-    if (character === "{" || character === "[") depth += 1;
-    else if (character === "}" || character === "]") depth -= 1;
-    else if (character === '"') {
-      const end = closingQuote(text, at + 1);
-      if (depth === 1 && isModelKey(text, at, end)) count += 1;
-      at = end;
-    }
+  #wholeFault(): string | null {
+    if (this.#isEmpty) return "The body is empty; it must be a JSON object with a `model`.";
+    if (!this.#utf8.isValid) return "The body is not valid UTF-8.";
+    const broken = this.#grammar.end();
+    if (broken !== null) return broken;
+    return this.#root === "an object" ? null : `The body must be a JSON object, and it is ${this.#root}.`;
   }
-  return count;
-}
 
-function closingQuote(text: string, from: number): number {
-  for (let end = text.indexOf('"', from); ; end = text.indexOf('"', end + 1)) {
-    let backslashes = 0;
-    while (text[end - 1 - backslashes] === "\\") backslashes += 1;
-    if (backslashes % 2 === 0 || end === -1) return end === -1 ? text.length : end;
+  // ── what the grammar tells ────────────────────────────────────────────────────────────────────────────────────────
+
+  onRoot(first: number): void {
+    this.#root = kindOf(first);
+  }
+
+  onKey(bytes: Buffer, from: number, to: number): boolean {
+    const key = keyIn(bytes, from, to);
+    this.#isModelNext = key === MODEL_KEY;
+    if (key === STREAM_KEY) this.#wantsStream = false;
+    if (key !== MODEL_KEY) return key === STREAM_KEY;
+    // Parsers differ in which of two equal keys counts: we might ask for one model, and the engine might serve the other.
+    // A first one that is no string has been refused for that.
+    if (this.#model !== null) this.#refuse("`model` is given more than once.");
+    return true;
+  }
+
+  onValue(first: number): void {
+    if (this.#isModelNext) this.#refuse(`\`model\` must be a string, and it is ${kindOf(first)}.`);
+    else this.#wantsStream = first === 0x74;
+  }
+
+  onString(bytes: Buffer, from: number, to: number, position: number): void {
+    if (!this.#isModelNext) return;
+    if (to - from > LITERAL_BYTES_MAX) return this.#refuse("`model` is too long to be the name of a model.");
+    if (!isWritten(lastName.literal, bytes, from, to)) lastName = nameIn(bytes, from, to);
+    this.#model = lastName.name;
+    this.#modelAt = { from: position, to: position + to - from };
+    if (this.#model === "") this.#refuse("`model` is empty.");
+  }
+
+  #refuse(fault: string): void {
+    this.#fault ??= fault;
   }
 }
 
-function isModelKey(text: string, start: number, end: number): boolean {
-  const literal = text.slice(start, end + 1);
-  // The longest way to write it has six characters a letter, and the quotes.
-  if (literal.length > 32 || (literal !== '"model"' && !literal.includes("\\u006"))) return false;
-  return JSON.parse(literal) === "model" && followedByColon(text, end + 1);
+/** The last name that was read, which is often the next as well: to make a string of bytes takes longer than to compare them. */
+let lastName = { literal: "", name: "" };
+
+function nameIn(bytes: Buffer, from: number, to: number): typeof lastName {
+  const literal = bytes.toString("latin1", from, to);
+  return { literal, name: textOf(bytes, from, to) };
 }
 
-function followedByColon(text: string, from: number): boolean {
-  let at = from;
-  while (text[at] === " " || text[at] === "\t" || text[at] === "\n" || text[at] === "\r") at += 1;
-  return text[at] === ":";
+function keyIn(bytes: Buffer, from: number, to: number): typeof MODEL_KEY | typeof STREAM_KEY | null {
+  if (isWritten(MODEL_KEY, bytes, from, to)) return MODEL_KEY;
+  if (isWritten(STREAM_KEY, bytes, from, to)) return STREAM_KEY;
+  if (!mayBeEscaped(bytes, from, to)) return null;
+  const key = `"${textOf(bytes, from, to)}"`;
+  return key === MODEL_KEY || key === STREAM_KEY ? key : null;
 }
 
-function describe(value: unknown): string {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "an array";
-  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+function isWritten(key: string, bytes: Buffer, from: number, to: number): boolean {
+  if (to - from !== key.length) return false;
+  for (let at = 1; at < key.length; at += 1) if (bytes[from + at] !== key.charCodeAt(at)) return false;
+  return true;
 }
 
-/** Only the place: the parser's own message quotes the body, and bodies do not belong into logs. */
-function whereItBroke(error: unknown): string {
-  if (!(error instanceof Error)) return "";
-  const position = /at position (\d+)/.exec(error.message)?.[1];
-  if (position !== undefined) return `: it breaks at position ${position}`;
-  return error.message.includes("end of JSON") ? ": it ends too early" : "";
+function mayBeEscaped(bytes: Buffer, from: number, to: number): boolean {
+  if (to - from < ESCAPED_KEY_BYTES_MIN || to - from > ESCAPED_KEY_BYTES_MAX) return false;
+  for (let at = from; at < to; at += 1) if (bytes[at] === BACKSLASH) return true;
+  return false;
 }
 
-function invalid(message: string): Failure {
-  return failure("invalid_request", message);
+/** What a literal stands for. */
+function textOf(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString("utf8", from + 1, to - 1);
+  return text.includes("\\") ? String(JSON.parse(`"${text}"`)) : text;
+}
+
+/** By its first byte. */
+function kindOf(first: number): string {
+  if (first === 0x7b) return "an object";
+  if (first === 0x5b) return "an array";
+  if (first === 0x22) return "a string";
+  if (first === 0x6e) return "null";
+  return first === 0x74 || first === 0x66 ? "a boolean" : "a number";
 }

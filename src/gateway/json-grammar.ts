@@ -1,251 +1,274 @@
 /** JSON's grammar over bytes that come in pieces: tells what stands at the top, and whether it is JSON at all. */
+import { assert } from "../base/assert.ts";
+import { textEnd, wordsOf } from "./json-string.ts";
 
-import { textEnd } from "./json-string.ts";
-
-/** Who wants to know. `kind` is "an object", "an array", "a string", "a number", "true", "false" or "null". */
+/** Who wants to know. A value that is no string is told by its first byte. */
 export interface JsonListener {
-  /** What the whole document is; an object or an array has only begun. */
-  onRoot(kind: string): void;
-  /** A key of the outermost object, with its quotes; null if it is longer than any that counts. */
-  onKey(literal: string | null): void;
-  /** How many bytes of the string that comes next, the value of the last key, are wanted in `onValue`. */
-  readonly wantsValue: number;
-  /** The value of that key; an object or an array has only begun. The literal, which begins at `from`, is there for strings that were wanted. */
-  onValue(kind: string, literal: string | null, from: number): void;
+  /** What the whole document is. */
+  onRoot(first: number): void;
+  /** A key of the outermost object: a literal with its quotes, from `from` to before `to`. Returns whether its value is wanted. */
+  onKey(bytes: Buffer, from: number, to: number): boolean;
+  /** The wanted value, where it is no string. */
+  onValue(first: number): void;
+  /** The wanted value where it is one, as such a literal, which begins at `position` of the document. */
+  onString(bytes: Buffer, from: number, to: number, position: number): void;
 }
 
-/** The longest way to write a key that counts has six bytes a letter, and the quotes. */
-const KEY_BYTES_MAX = 38;
+/** A literal that is longer may be told by its length alone: its beginning is gone, and `from` is negative. */
+export const LITERAL_BYTES_MAX = 4_096;
 
-/** Deeper nesting is refused: it has no use, and the stack must have an end. */
+/** Deeper nesting is refused: it has no use, and what is open must be kept. */
 const DEPTH_MAX = 10_000;
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
+// Where in the grammar the next byte stands. Numbers, because each is a row of a table; those inside of strings are the first.
+const TEXT = 0;
+const ESCAPE = 1;
+const HEX_1 = 2;
+const HEX_2 = 3;
+const HEX_3 = 4;
+const HEX_4 = 5;
+const ROOT = 6;
+const VALUE = 7;
+const VALUE_OR_END = 8;
+const WANTED_VALUE = 9;
+const KEY = 10;
+const KEY_OR_END = 11;
+const COLON = 12;
+const WANTED_COLON = 13;
+const AFTER_VALUE = 14;
+const SIGN = 15;
+const ZERO = 16;
+const DIGITS = 17;
+const POINT = 18;
+const FRACTION = 19;
+const E = 20;
+const E_SIGN = 21;
+const EXPONENT = 22;
+/** The first of those inside of words. */
+const IN_WORD = 23;
 
-type State = "value" | "value or end" | "key" | "key or end" | "colon" | "after value" | "string" | "word" | "number";
+// What a byte can ask for besides another state.
+const BREAK = 64;
+const TELL_ROOT = 65;
+const TELL_VALUE = 66;
+const OPEN_OBJECT = 67;
+const OPEN_ARRAY = 68;
+const CLOSE_OBJECT = 69;
+const CLOSE_ARRAY = 70;
+const COMMA = 71;
+const BEGIN_KEY = 72;
+const BEGIN_STRING = 73;
+const BEGIN_WANTED = 74;
+const END_STRING = 75;
 
-/** Where inside of a number. */
-type NumberState = "sign" | "zero" | "digits" | "point" | "fraction" | "e" | "e sign" | "exponent";
+// What a string is. The last two are read by somebody.
+const ANY_STRING = 0;
+const ANY_KEY = 1;
+const TOP_KEY = 2;
+const WANTED_STRING = 3;
 
-const WORDS: ReadonlyMap<number, string> = new Map([
-  [0x74, "true"],
-  [0x66, "false"],
-  [0x6e, "null"],
-]);
+/** There are so many kinds of bytes at most. */
+const KINDS_MAX = 32;
+
+/** The kind of each byte, and by state and kind what it does: a kilobyte in all, for after a pause none of it is in the processor's cache. */
+const { kinds: KINDS, steps: STEPS } = packed(grammar());
 
 /** One document. Bytes of strings are only looked at as far as the grammar needs; whether they are UTF-8 is not its concern. */
 export class JsonGrammar {
   readonly #listener: JsonListener;
-  #state: State = "value";
-  #number: NumberState = "sign";
-  #word = "";
-  #wordAt = 0;
-  #isKey = false;
-  /** After a backslash: 0 for the letter, 1 to 4 for the digits of `\u`; -1 outside. */
-  #escape = -1;
+  #state = ROOT;
   /** What is open, outermost first: true for objects. */
   readonly #open: boolean[] = [];
-  #captured: number[] | null = null;
-  #capturedMax = 0;
+  /** Where in the document the chunk begins. */
   #position = 0;
+  #string = ANY_STRING;
+  /** Where in the chunk the last string begins that somebody reads; negative where it began before. */
   #stringFrom = 0;
-  #brokenAt: number | null = null;
+  /** What came of it in the chunks before. */
+  #held: Buffer | null = null;
+  #fault: string | null = null;
 
   constructor(listener: JsonListener) {
     this.#listener = listener;
   }
 
+  /** All that is done for each byte is done in this loop, with its state in variables. */
   push(chunk: Buffer): void {
-    if (this.#brokenAt !== null) return;
+    if (this.#fault !== null) return;
+    const { length } = chunk;
+    const words = wordsOf(chunk);
+    const open = this.#open;
+    let state = this.#state;
+    let string = this.#string;
+    let from = this.#stringFrom;
     let at = 0;
-    while (at < chunk.length && this.#brokenAt === null) {
-      at = this.#state === "string" && this.#escape === -1 ? this.#skipString(chunk, at) : this.#step(chunk, at);
+    while (at < length) {
+      if (state === TEXT) {
+        at = textEnd(chunk, words, at);
+        if (at === length) break;
+      }
+      const byte = chunk[at] ?? 0;
+      const step = STEPS[state * KINDS_MAX + (KINDS[byte] ?? 0)] ?? BREAK;
+      switch (step) {
+        case END_STRING:
+          if (string === ANY_STRING) state = AFTER_VALUE;
+          else state = string === ANY_KEY ? COLON : this.#tell(string, chunk, from, at + 1);
+          break;
+        case BEGIN_STRING:
+          string = ANY_STRING;
+          state = TEXT;
+          break;
+        case BEGIN_KEY:
+          string = open.length === 1 ? TOP_KEY : ANY_KEY;
+          from = at;
+          state = TEXT;
+          break;
+        case BEGIN_WANTED:
+          string = WANTED_STRING;
+          from = at;
+          state = TEXT;
+          break;
+        case COMMA:
+          if (open.length === 0) return this.#break(at);
+          state = open[open.length - 1] === true ? KEY : VALUE;
+          break;
+        case OPEN_OBJECT:
+        case OPEN_ARRAY:
+          if (open.length === DEPTH_MAX) return this.#tooDeep();
+          open.push(step === OPEN_OBJECT);
+          state = step === OPEN_OBJECT ? KEY_OR_END : VALUE_OR_END;
+          break;
+        case CLOSE_OBJECT:
+        case CLOSE_ARRAY:
+          if (open.pop() !== (step === CLOSE_OBJECT)) return this.#break(at);
+          state = AFTER_VALUE;
+          break;
+        case TELL_ROOT:
+        case TELL_VALUE:
+          if (step === TELL_ROOT) this.#listener.onRoot(byte);
+          else this.#listener.onValue(byte);
+          state = VALUE;
+          // It is the first byte of the value as well.
+          continue;
+        case BREAK:
+          return this.#break(at);
+        default:
+          state = step;
+      }
+      at += 1;
     }
-    this.#position += chunk.length;
+    this.#position += length;
+    this.#state = state;
+    this.#string = string;
+    this.#stringFrom = from - length;
+    if (string >= TOP_KEY && state <= HEX_4) this.#hold(from < 0 ? chunk : chunk.subarray(from), length - from);
   }
 
-  /** The document is over. Null if it was one, else where it broke. */
+  /** The document is over. Null if it was one, else what is wrong with it. */
   end(): string | null {
-    if (this.#brokenAt !== null) return `it breaks at position ${this.#brokenAt}`;
-    if (this.#state === "number" && this.#open.length === 0 && this.#numberMayEnd()) this.#afterValue();
-    return this.#state === "after value" && this.#open.length === 0 ? null : "it ends too early";
+    if (this.#fault !== null) return this.#fault;
+    return this.#open.length === 0 && mayEnd(this.#state) ? null : "The body is not valid JSON: it ends too early.";
   }
 
-  /** Outside of an escape. */
-  #skipString(chunk: Buffer, from: number): number {
-    const at = textEnd(chunk, from);
-    const isOver = at < chunk.length;
-    const byte = chunk[at] ?? 0;
-    if (this.#captured !== null) this.#capture(chunk.subarray(from, isOver ? at + 1 : at));
-    if (!isOver) return at;
-    if (byte === QUOTE) this.#endString();
-    else if (byte === BACKSLASH) this.#escape = 0;
-    else this.#break(at);
-    return at + 1;
-  }
-
-  #step(chunk: Buffer, at: number): number {
-    const byte = chunk[at] ?? 0;
-    if (this.#state === "string") {
-      if (this.#captured !== null) this.#capture(chunk.subarray(at, at + 1));
-      this.#inEscape(byte, at);
-      return at + 1;
+  /** A string that somebody reads is over. Returns the next state. */
+  #tell(string: number, chunk: Buffer, start: number, end: number): number {
+    let [bytes, from, to] = [chunk, start, end];
+    if (this.#held !== null) {
+      bytes = Buffer.concat([this.#held, chunk.subarray(0, end)]);
+      [from, to] = [0, bytes.length];
+      this.#held = null;
     }
-    if (this.#state === "number") {
-      if (this.#inNumber(byte)) return at + 1;
-      if (!this.#numberMayEnd()) this.#break(at);
-      else this.#afterValue();
-      return at;
-    }
-    if (this.#state === "word") this.#inWord(byte, at);
-    else if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) this.#between(byte, at);
-    return at + 1;
+    if (string === TOP_KEY) return this.#listener.onKey(bytes, from, to) ? WANTED_COLON : COLON;
+    this.#listener.onString(bytes, from, to, this.#position + start);
+    return AFTER_VALUE;
   }
 
-  // ── between values ────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #between(byte: number, at: number): void {
-    const state = this.#state;
-    if (state === "value" || state === "value or end") {
-      if (byte === 0x5d && state === "value or end") this.#close(false, at);
-      else this.#begin(byte, at);
-    } else if (state === "key" || state === "key or end") {
-      if (byte === 0x7d && state === "key or end") this.#close(true, at);
-      else if (byte === QUOTE) this.#beginString(true, at);
-      else this.#break(at);
-    } else if (state === "colon") {
-      if (byte === 0x3a) this.#state = "value";
-      else this.#break(at);
-    } else if (byte === 0x2c && this.#open.length > 0) {
-      this.#state = this.#open.at(-1) === true ? "key" : "value";
-    } else if (byte === 0x7d) this.#close(true, at);
-    else if (byte === 0x5d) this.#close(false, at);
-    else this.#break(at);
-  }
-
-  #begin(byte: number, at: number): void {
-    const word = WORDS.get(byte);
-    if (byte === QUOTE) this.#beginString(false, at);
-    else if (byte === 0x7b) this.#openOne(true, at);
-    else if (byte === 0x5b) this.#openOne(false, at);
-    else if (word !== undefined) {
-      this.#state = "word";
-      this.#word = word;
-      this.#wordAt = 1;
-    } else if (byte === 0x2d || isDigit(byte)) {
-      this.#tell("a number", null);
-      this.#state = "number";
-      this.#number = byte === 0x2d ? "sign" : byte === 0x30 ? "zero" : "digits";
-    } else this.#break(at);
-  }
-
-  #openOne(isObject: boolean, at: number): void {
-    this.#tell(isObject ? "an object" : "an array", null);
-    if (this.#open.length >= DEPTH_MAX) return this.#break(at);
-    this.#open.push(isObject);
-    this.#state = isObject ? "key or end" : "value or end";
-  }
-
-  #close(isObject: boolean, at: number): void {
-    if (this.#open.pop() === isObject) this.#state = "after value";
-    else this.#break(at);
-  }
-
-  #afterValue(): void {
-    this.#state = "after value";
-  }
-
-  /** Said of the document, and of the values in its outermost object. */
-  #tell(kind: string, literal: string | null): void {
-    if (this.#open.length === 0) this.#listener.onRoot(kind);
-    else if (this.#open.length === 1 && this.#open[0] === true) this.#listener.onValue(kind, literal, this.#stringFrom);
-  }
-
-  // ── inside of values ──────────────────────────────────────────────────────────────────────────────────────────────
-
-  #beginString(isKey: boolean, at: number): void {
-    this.#state = "string";
-    this.#stringFrom = this.#position + at;
-    this.#isKey = isKey;
-    const isAtTop = this.#open.length === 1 && this.#open[0] === true;
-    this.#capturedMax = !isAtTop ? 0 : isKey ? KEY_BYTES_MAX : this.#listener.wantsValue;
-    this.#captured = this.#capturedMax > 0 ? [QUOTE] : null;
-  }
-
-  #capture(bytes: Buffer): void {
-    if (this.#captured === null) return;
-    if (this.#captured.length + bytes.length > this.#capturedMax) this.#captured = null;
-    else for (const byte of bytes) this.#captured.push(byte);
-  }
-
-  #endString(): void {
-    const literal = this.#captured === null ? null : Buffer.from(this.#captured).toString("utf8");
-    this.#captured = null;
-    if (!this.#isKey) {
-      this.#tell("a string", literal);
-      this.#state = "after value";
-      return;
-    }
-    if (this.#open.length === 1) this.#listener.onKey(literal);
-    this.#state = "colon";
-  }
-
-  #inEscape(byte: number, at: number): void {
-    if (this.#escape === 0) {
-      if (byte === 0x75) this.#escape = 1;
-      else if (ESCAPED.has(byte)) this.#escape = -1;
-      else this.#break(at);
-    } else if (!isHexDigit(byte)) this.#break(at);
-    else this.#escape = this.#escape === 4 ? -1 : this.#escape + 1;
-  }
-
-  #inWord(byte: number, at: number): void {
-    if (byte !== this.#word.charCodeAt(this.#wordAt)) return this.#break(at);
-    this.#wordAt += 1;
-    if (this.#wordAt < this.#word.length) return;
-    this.#tell(this.#word, null);
-    this.#afterValue();
-  }
-
-  /** False when the byte does not belong to the number any more. */
-  #inNumber(byte: number): boolean {
-    const next = nextInNumber(this.#number, byte);
-    if (next === null) return false;
-    this.#number = next;
-    return true;
-  }
-
-  #numberMayEnd(): boolean {
-    const state = this.#number;
-    return state === "zero" || state === "digits" || state === "fraction" || state === "exponent";
+  #hold(bytes: Buffer, stringBytes: number): void {
+    if (stringBytes > LITERAL_BYTES_MAX) this.#held = null;
+    else this.#held = this.#held === null ? Buffer.from(bytes) : Buffer.concat([this.#held, bytes]);
   }
 
   #break(at: number): void {
-    this.#brokenAt = this.#position + at;
+    this.#fault = `The body is not valid JSON: it breaks at position ${this.#position + at}.`;
+  }
+
+  #tooDeep(): void {
+    this.#fault = `The body is nested deeper than ${DEPTH_MAX} levels.`;
   }
 }
 
-function nextInNumber(state: NumberState, byte: number): NumberState | null {
-  if (isDigit(byte)) {
-    if (state === "sign") return byte === 0x30 ? "zero" : "digits";
-    if (state === "zero") return null;
-    if (state === "point") return "fraction";
-    return state === "e" || state === "e sign" ? "exponent" : state;
+function mayEnd(state: number): boolean {
+  return state === AFTER_VALUE || state === ZERO || state === DIGITS || state === FRACTION || state === EXPONENT;
+}
+
+/** What bytes do, many by one key; those of a row differ. */
+type Row = Readonly<Record<string, number>>;
+
+/** What bytes do in each state; all others break. */
+function grammar(): readonly (readonly [state: number, row: Row])[] {
+  const space = " \t\n\r";
+  const digits = "0123456789";
+  const hex = `${digits}abcdefABCDEF`;
+  const after = { [space]: AFTER_VALUE, ",": COMMA, "}": CLOSE_OBJECT, "]": CLOSE_ARRAY };
+  const begin: Record<string, number> = {
+    "{": OPEN_OBJECT,
+    "[": OPEN_ARRAY,
+    "-": SIGN,
+    "0": ZERO,
+    "123456789": DIGITS,
+  };
+  const inWords: [state: number, row: Row][] = [];
+  for (const word of ["true", "false", "null"]) {
+    begin[word.charAt(0)] = IN_WORD + inWords.length;
+    for (let at = 1; at < word.length; at += 1) {
+      const state = IN_WORD + inWords.length;
+      inWords.push([state, { [word.charAt(at)]: at === word.length - 1 ? AFTER_VALUE : state + 1 }]);
+    }
   }
-  const isWhole = state === "zero" || state === "digits";
-  if (byte === 0x2e) return isWhole ? "point" : null;
-  if (byte === 0x65 || byte === 0x45) return isWhole || state === "fraction" ? "e" : null;
-  return (byte === 0x2b || byte === 0x2d) && state === "e" ? "e sign" : null;
+  const first = Object.keys(begin).join("");
+  return [
+    [ROOT, { [space]: ROOT, [first]: TELL_ROOT, '"': TELL_ROOT }],
+    [VALUE, { [space]: VALUE, ...begin, '"': BEGIN_STRING }],
+    [VALUE_OR_END, { [space]: VALUE_OR_END, ...begin, '"': BEGIN_STRING, "]": CLOSE_ARRAY }],
+    [WANTED_VALUE, { [space]: WANTED_VALUE, [first]: TELL_VALUE, '"': BEGIN_WANTED }],
+    [KEY, { [space]: KEY, '"': BEGIN_KEY }],
+    [KEY_OR_END, { [space]: KEY_OR_END, '"': BEGIN_KEY, "}": CLOSE_OBJECT }],
+    [COLON, { [space]: COLON, ":": VALUE }],
+    [WANTED_COLON, { [space]: WANTED_COLON, ":": WANTED_VALUE }],
+    [AFTER_VALUE, after],
+    [TEXT, { '"': END_STRING, "\\": ESCAPE }],
+    [ESCAPE, { '"\\/bfnrt': TEXT, u: HEX_1 }],
+    [HEX_1, { [hex]: HEX_2 }],
+    [HEX_2, { [hex]: HEX_3 }],
+    [HEX_3, { [hex]: HEX_4 }],
+    [HEX_4, { [hex]: TEXT }],
+    [SIGN, { "0": ZERO, "123456789": DIGITS }],
+    [ZERO, { ...after, ".": POINT, eE: E }],
+    [DIGITS, { ...after, [digits]: DIGITS, ".": POINT, eE: E }],
+    [POINT, { [digits]: FRACTION }],
+    [FRACTION, { ...after, [digits]: FRACTION, eE: E }],
+    [E, { "+-": E_SIGN, [digits]: EXPONENT }],
+    [E_SIGN, { [digits]: EXPONENT }],
+    [EXPONENT, { ...after, [digits]: EXPONENT }],
+    ...inWords,
+  ];
 }
 
-/** What may follow a backslash, besides `u`: " \ / b f n r t */
-const ESCAPED: ReadonlySet<number> = new Set([QUOTE, BACKSLASH, 0x2f, 0x62, 0x66, 0x6e, 0x72, 0x74]);
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
-function isHexDigit(byte: number): boolean {
-  return isDigit(byte) || (byte >= 0x41 && byte <= 0x46) || (byte >= 0x61 && byte <= 0x66);
+/** Bytes that do the same in every state are of one kind. */
+function packed(rows: ReturnType<typeof grammar>): { readonly kinds: Uint8Array; readonly steps: Uint8Array } {
+  const kinds = new Uint8Array(256);
+  const steps = new Uint8Array(rows.length * KINDS_MAX).fill(BREAK);
+  const known = new Map<string, number>();
+  for (let byte = 0; byte < 256; byte += 1) {
+    const character = String.fromCharCode(byte);
+    const column = rows.map(
+      ([, row]) => Object.entries(row).find(([bytes]) => bytes.includes(character))?.[1] ?? BREAK,
+    );
+    const kind = known.get(column.join()) ?? known.size;
+    known.set(column.join(), kind);
+    kinds[byte] = kind;
+    for (const [index, [state]] of rows.entries()) steps[state * KINDS_MAX + kind] = column[index] ?? BREAK;
+  }
+  assert(known.size <= KINDS_MAX, "JSON has no more kinds of bytes");
+  return { kinds, steps };
 }

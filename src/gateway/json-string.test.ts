@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { textEnd } from "./json-string.ts";
+import { textEnd, wordsOf } from "./json-string.ts";
 
 /** Byte by byte. */
 function expectedEnd(chunk: Buffer, from: number): number {
@@ -38,7 +38,7 @@ test("Text is passed up to what has to be looked at, wherever the chunk lies in 
       const chunk = memory.subarray(before, before + bytes.length);
       chunk.set(bytes);
       const start = Math.min(from, chunk.length);
-      assert.equal(textEnd(chunk, start), expectedEnd(chunk, start));
+      assert.equal(textEnd(chunk, wordsOf(chunk), start), expectedEnd(chunk, start));
     }),
     { numRuns: 5_000 },
   );
@@ -49,7 +49,7 @@ test("Each byte is told for what it is in each place of a word", () => {
     for (let place = 0; place < 8; place += 1) {
       const chunk = Buffer.alloc(256, "a");
       chunk[200 + place] = byte;
-      assert.equal(textEnd(chunk, 0), expectedEnd(chunk, 0), `byte ${byte} in place ${place}`);
+      assert.equal(textEnd(chunk, wordsOf(chunk), 0), expectedEnd(chunk, 0), `byte ${byte} in place ${place}`);
     }
   }
 });
@@ -57,6 +57,6 @@ test("Each byte is told for what it is in each place of a word", () => {
 test("Each byte is told for what it is behind a backslash", () => {
   for (let byte = 0; byte < 256; byte += 1) {
     const chunk = Buffer.from([0x61, 0x5c, byte, 0x61]);
-    assert.equal(textEnd(chunk, 0), expectedEnd(chunk, 0), `byte ${byte}`);
+    assert.equal(textEnd(chunk, wordsOf(chunk), 0), expectedEnd(chunk, 0), `byte ${byte}`);
   }
 });

@@ -23,14 +23,8 @@ export function isMultipart(contentType: string | null): contentType is string {
 
 /** Forms with this content type, which has the boundary between their fields. */
 export function multipartForm(contentType: string): BodyForm {
-  const scan = (): BodyScan => new MultipartScan(contentType);
   return {
-    read(body, done) {
-      const one = scan();
-      one.push(body);
-      one.end(done);
-    },
-    scan,
+    scan: () => new MultipartScan(contentType),
     write: (name) => Buffer.from(name),
   };
 }

@@ -20,10 +20,10 @@ const names = fc.string({ minLength: 1, unit: "grapheme" });
 
 async function askOf(form: BodyForm, body: Buffer, pieceBytes: number | null): Promise<BodyAsk> {
   const ask = await new Promise<BodyAsk | object>((resolve) => {
-    if (pieceBytes === null) return form.read(body, resolve);
     const scan = form.scan();
-    for (let at = 0; at < body.length; at += pieceBytes) scan.push(body.subarray(at, at + pieceBytes));
-    return scan.end(resolve);
+    const step = pieceBytes ?? body.length;
+    for (let at = 0; at < body.length; at += step) scan.push(body.subarray(at, at + step));
+    scan.end(resolve);
   });
   assert.ok("wantsStream" in ask, JSON.stringify(ask));
   return ask;

@@ -1,17 +1,19 @@
 /** Whether bytes that come in pieces are UTF-8, wherever the pieces are cut. */
 import { isUtf8 } from "node:buffer";
 
+const NOTHING = Buffer.alloc(0);
+
 /** One text. */
 export class Utf8Check {
   #isValid = true;
   /** The beginning of a character that was cut. */
-  #pending = Buffer.alloc(0);
+  #pending: Buffer = NOTHING;
 
   push(chunk: Buffer): void {
     if (!this.#isValid) return;
     const rest = this.#pending.length === 0 ? chunk : this.#complete(chunk);
     const end = rest.length - cutLength(rest);
-    if (!isUtf8(rest.subarray(0, end))) this.#isValid = false;
+    if (!isUtf8(end === rest.length ? rest : rest.subarray(0, end))) this.#isValid = false;
     // A copy: the chunk itself may be large.
     else if (end < rest.length) this.#pending = Buffer.from(rest.subarray(end));
   }
@@ -29,7 +31,7 @@ export class Utf8Check {
       this.#pending = character;
       return chunk.subarray(chunk.length);
     }
-    this.#pending = Buffer.alloc(0);
+    this.#pending = NOTHING;
     if (!isUtf8(character)) this.#isValid = false;
     return chunk.subarray(missing);
   }
