@@ -8,9 +8,12 @@ const SPACE = 0x20;
 /** The first byte in memory is to be the lowest of its word. Elsewhere all is done byte by byte. */
 const HAS_WORDS = endianness() === "LE";
 
-/** By byte: 1 for what is a whole escape behind a backslash. */
-const ESCAPED = new Uint8Array(256);
-for (const byte of Buffer.from('"\\/bfnrt')) ESCAPED[byte] = 1;
+/** By byte: whether it is a whole escape behind a backslash, and whether it is one of the four digits behind `u`. */
+const MARKS = new Uint8Array(256);
+const IS_ESCAPE = 1;
+const IS_HEX = 2;
+for (const byte of Buffer.from('"\\/bfnrt')) MARKS[byte] = IS_ESCAPE;
+for (const byte of Buffer.from("0123456789abcdefABCDEF")) MARKS[byte] = (MARKS[byte] ?? 0) | IS_HEX;
 
 /** The bytes of a chunk, four at a time where the system has words begin: the first word may begin before the chunk. */
 export function wordsOf(chunk: Buffer): Int32Array {
@@ -20,7 +23,7 @@ export function wordsOf(chunk: Buffer): Int32Array {
 
 /**
  * Where the text that goes on at `from`, outside of any escape, has to be looked at: at the closing quote, at a control character, at a
- * backslash unless it and one more byte are a whole escape, or at the end of the chunk.
+ * backslash unless it begins a whole escape, or at the end of the chunk.
  */
 export function textEnd(chunk: Buffer, words: Int32Array, from: number): number {
   const { length } = chunk;
@@ -36,9 +39,25 @@ export function textEnd(chunk: Buffer, words: Int32Array, from: number): number 
       at = (index << 2) - before + (special === 0 ? 0 : (31 - Math.clz32(special & -special)) >> 3);
     }
     if (index >= count) while (at < length && isPlain(chunk[at] ?? 0)) at += 1;
-    if (at + 1 >= length || chunk[at] !== BACKSLASH || ESCAPED[chunk[at + 1] ?? 0] !== 1) return at;
-    at += 2;
+    const behind = escapeEnd(chunk, at);
+    if (behind === at) return at;
+    at = behind;
   }
+}
+
+/** Returns `at` itself where there is no escape, or not all of it. */
+function escapeEnd(chunk: Buffer, at: number): number {
+  if (at + 1 >= chunk.length || chunk[at] !== BACKSLASH) return at;
+  const letter = chunk[at + 1] ?? 0;
+  if (letter !== 0x75) return (marks(letter) & IS_ESCAPE) === 0 ? at : at + 2;
+  if (at + 5 >= chunk.length) return at;
+  const first = marks(chunk[at + 2] ?? 0) & marks(chunk[at + 3] ?? 0);
+  const last = marks(chunk[at + 4] ?? 0) & marks(chunk[at + 5] ?? 0);
+  return (first & last & IS_HEX) === 0 ? at : at + 6;
+}
+
+function marks(byte: number): number {
+  return MARKS[byte] ?? 0;
 }
 
 function isPlain(byte: number): boolean {
