@@ -13,6 +13,7 @@ import { until } from "../test/support/until.ts";
 import { BenchGround, freePorts } from "./bench-ground.ts";
 import { medianOf, quantileOf } from "./distribution.ts";
 import { llmuxCommand, untilAnswers } from "./gateways.ts";
+import { nginxCommand, nginxProgram } from "./proxy/contenders.ts";
 import type { Report } from "./report.ts";
 
 const CACHE = fileURLToPath(new URL("../.cache/", import.meta.url));
@@ -59,10 +60,16 @@ const FIGURES = [
 
 /** Of the differences within the rounds. */
 const QUARTILES = [
-  ["llmux adds, in the middle", 0.5],
+  ["in the middle", 0.5],
   ["in a quarter of the rounds less than", 0.25],
   ["in a quarter more than", 0.75],
 ] as const;
+
+/** A way to the engine. */
+interface Side {
+  readonly name: string;
+  readonly port: number;
+}
 
 /** Runs it; without vLLM it is left out. */
 export async function vllmServe(): Promise<Report> {
@@ -77,49 +84,75 @@ export async function vllmServe(): Promise<Report> {
   const client = new OpenAI({ baseURL: `http://127.0.0.1:${port}/v1`, apiKey: KEY, maxRetries: 0, timeout: LIMIT_MS });
   await client.chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "hi" }], max_tokens: 4 });
 
-  const sides = [
-    { name: "past llmux", port: enginePort },
-    { name: "through llmux", port },
-  ] as const;
+  const direct: Side = { name: "past llmux", port: enginePort };
+  const proxies: Side[] = [{ name: "llmux", port }];
+  const notes = [
+    `The engine has ${ENGINE_CORES} of ${availableParallelism()} cores; the proxies and the load generator share what is left.`,
+  ];
+  const nginx = nginxProgram();
+  if (nginx === null) notes.push("nginx is left out: it is not installed.");
+  else proxies.push({ name: "nginx", port: await startNginx(ground, nginx, enginePort) });
   const rows: (readonly (string | number)[])[] = [];
-  for (const load of LOADS) {
-    const found = new Map(sides.map(({ name }) => [name, [] as Found[]]));
-    for (let round = 0; round < ROUNDS; round += 1) {
-      for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
-        found.get(side.name)?.push(await generate(ground, side.port, load, round));
-      }
-    }
-    for (const [name, all] of found) rows.push([load.name, name, ...FIGURES.map((figure) => medianIn(all, figure))]);
-    const [direct = [], through = []] = found.values();
-    // Round against round: what slows the machine down for a while slows both.
-    const pairs = through.map((one, round) => {
-      const other = direct[round];
-      assert.ok(other !== undefined, "each round has both sides");
-      return [one, other] as const;
-    });
-    for (const [name, share] of QUARTILES) {
-      const between = (figure: (typeof FIGURES)[number]): number =>
-        quantileOf(
-          pairs.map(([one, other]) => one[figure] - other[figure]),
-          share,
-        );
-      rows.push([load.name, name, ...FIGURES.map(between)]);
-    }
-  }
+  for (const load of LOADS) rows.push(...(await compare(ground, load, direct, proxies)));
   await llmux.end();
   const columns = ["load", "", "TTFT median ms", "p99 ms", "per token median ms", "requests/s", "tokens/s"];
   const title = `vllm bench serve: ${INPUT_TOKENS} tokens in, ${OUTPUT_TOKENS} out, streamed; medians of ${ROUNDS} rounds`;
   return {
     tables: [{ title, columns, rows }],
     checks: [],
-    notes: [
-      `The engine has ${ENGINE_CORES} of ${availableParallelism()} cores; llmux and the load generator share what is left.`,
-    ],
+    notes,
   };
 }
 
-function medianIn(all: readonly Found[], figure: (typeof FIGURES)[number]): number {
-  return medianOf(all.map((one) => one[figure]));
+async function startNginx(ground: BenchGround, program: string, enginePort: number): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  const nginx = ground.start("nginx", nginxCommand(ground, program, port, enginePort));
+  await untilAnswers("nginx", nginx, `http://127.0.0.1:${port}`);
+  return port;
+}
+
+/** One load, by all ways in turns. */
+async function compare(
+  ground: BenchGround,
+  load: (typeof LOADS)[number],
+  direct: Side,
+  proxies: readonly Side[],
+): Promise<(readonly (string | number)[])[]> {
+  const sides = [direct, ...proxies];
+  const found = new Map(sides.map((side) => [side, [] as Found[]]));
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
+      found.get(side)?.push(await generate(ground, side.port, load, round));
+    }
+  }
+  const rows = [...found].map(([{ name }, all]) => {
+    const title = name === direct.name ? name : `through ${name}`;
+    return [load.name, title, ...FIGURES.map((figure) => medianOf(all.map((one) => one[figure])))];
+  });
+  for (const { name, pairs } of proxies.map((proxy) => ({ name: proxy.name, pairs: inPairs(found, proxy, direct) }))) {
+    for (const [where, share] of QUARTILES) {
+      const between = (figure: (typeof FIGURES)[number]): number =>
+        quantileOf(
+          pairs.map(([one, other]) => one[figure] - other[figure]),
+          share,
+        );
+      rows.push([load.name, `${name} adds, ${where}`, ...FIGURES.map(between)]);
+    }
+  }
+  return rows;
+}
+
+/** Round against round: what slows the machine down for a while slows all ways. */
+function inPairs(
+  found: ReadonlyMap<Side, readonly Found[]>,
+  proxy: Side,
+  direct: Side,
+): (readonly [through: Found, past: Found])[] {
+  return (found.get(proxy) ?? []).map((one, round) => {
+    const other = found.get(direct)?.[round];
+    assert.ok(other !== undefined, "each round has all sides");
+    return [one, other] as const;
+  });
 }
 
 function configOf(ground: BenchGround, port: number, enginePort: number): object {

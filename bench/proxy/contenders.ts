@@ -80,13 +80,24 @@ export async function startField(ground: BenchGround): Promise<Field> {
   const direct = await startUpstream(ground);
   const contenders = [direct];
   const notes: string[] = [];
-  for (const { name, variable, program, howToInstall, start } of PEERS) {
-    const found = findProgram(process.env[variable] ?? program, `${process.env["PATH"]}:/usr/sbin`);
+  for (const peer of PEERS) {
+    const { name, variable, howToInstall, start } = peer;
+    const found = programOf(peer);
     if (found === null) notes.push(`${name} is left out: set ${variable} to its program (${howToInstall}).`);
     else contenders.push(await start(ground, found));
   }
   contenders.push(await startBareNode(ground), await startThisLlmux(ground));
   return { contenders, notes };
+}
+
+/** Where nginx is; null where it is not installed. */
+export function nginxProgram(): string | null {
+  const nginx = PEERS.find(({ name }) => name === "nginx");
+  return nginx === undefined ? null : programOf(nginx);
+}
+
+function programOf({ variable, program }: Peer): string | null {
+  return findProgram(process.env[variable] ?? program, `${process.env["PATH"]}:/usr/sbin`);
 }
 
 /** The one of this name, or null. */
@@ -147,6 +158,17 @@ export async function startThisLlmux(
 async function startNginx(ground: BenchGround, program: string): Promise<Contender> {
   const [port = 0] = await freePorts(1);
   const { port: upstreamPort } = await startUpstream(ground);
+  const started = ground.start("nginx", nginxCommand(ground, program, port, upstreamPort));
+  return ready("nginx", port, started, null);
+}
+
+/** What starts an nginx that passes on all requests, streams as they come; once a ground. */
+export function nginxCommand(
+  ground: BenchGround,
+  program: string,
+  port: number,
+  upstreamPort: number,
+): readonly [string, ...string[]] {
   const folder = `${ground.folder}/nginx`;
   mkdirSync(folder);
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
@@ -169,8 +191,7 @@ http {
 }
 `,
   );
-  const started = ground.start("nginx", [program, "-p", folder, "-e", `${folder}/errors`, "-c", config]);
-  return ready("nginx", port, started, null);
+  return [program, "-p", folder, "-e", `${folder}/errors`, "-c", config];
 }
 
 async function startHaproxy(ground: BenchGround, program: string): Promise<Contender> {
