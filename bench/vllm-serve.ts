@@ -125,10 +125,11 @@ async function compare(
       found.get(side)?.push(await generate(ground, side.port, load, round));
     }
   }
-  const rows = [...found].map(([{ name }, all]) => {
+  const rows: (readonly (string | number)[])[] = [];
+  for (const [{ name }, all] of found) {
     const title = name === direct.name ? name : `through ${name}`;
-    return [load.name, title, ...FIGURES.map((figure) => medianOf(all.map((one) => one[figure])))];
-  });
+    rows.push([load.name, title, ...FIGURES.map((figure) => medianOf(all.map((one) => one[figure])))]);
+  }
   for (const { name, pairs } of proxies.map((proxy) => ({ name: proxy.name, pairs: inPairs(found, proxy, direct) }))) {
     for (const [where, share] of QUARTILES) {
       const between = (figure: (typeof FIGURES)[number]): number =>
