@@ -8,6 +8,10 @@ import * as nodeModule from "node:module";
 // the process becomes another one with the same pid; Node before 22.15 cannot do that and goes on as it is.
 // When thousands of requests have gone, what they left is collected: nothing else might happen for hours that led to it.
 const MEMORY_FLAGS = ["--max-semi-space-size=8", "--heap-growing-percent=50", "--expose-gc"];
+// What lies outside of the heap is weighed together with it. Otherwise V8 goes through the whole heap after each few dozens of MB that pass: a
+// third of the CPU of a request of 256 KB, and 7 % of that of a chunk (November 2026, side by side). Node 22 does not know it.
+const [nodeMajor] = process.versions.node.split(".");
+if (Number(nodeMajor) >= 24) MEMORY_FLAGS.push("--external-memory-accounted-in-global-limit");
 if (process.argv[2] === "serve" && !MEMORY_FLAGS.every((flag) => process.execArgv.includes(flag))) {
   const command = [process.execPath, ...MEMORY_FLAGS, ...process.execArgv, ...process.argv.slice(1)];
   process.execve?.(process.execPath, command, process.env);
