@@ -39,6 +39,8 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #beginning: HeldBytes | null = null;
   /** Before it. */
   #blankLines = 0;
+  /** What was read last, and is known only when it may come again: thousands of connections may wait with their first request. */
+  #lastRead: { readonly text: string; readonly read: ReadHead } | null = null;
   #lastHead: KnownHead | null = null;
   #request: HttpRequest | null = null;
   #response: HttpResponse | null = null;
@@ -144,8 +146,8 @@ export class HttpConnection implements ResponseWay, ChunkListener {
   #onHeadBytes(news: Buffer): void {
     const { looks, limits } = this.#host;
     if (this.#beginning === null && this.#hasServed) this.#waitsSince = looks;
-    const last = this.#lastHead;
-    if (last !== null && this.#beginning === null && last.recognises(news, limits.headerBytesMax + HEAD_END.length)) {
+    const last = this.#beginning === null ? this.#knownHead() : null;
+    if (last?.recognises(news, limits.headerBytesMax + HEAD_END.length) === true) {
       return this.#begin(last, news, last.bytes);
     }
     const known = this.#beginning?.length ?? 0;
@@ -165,8 +167,14 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     const text = bytes.toString("latin1", 0, end + HEAD_END.length);
     const read = readRequestHead(text.slice(0, -2));
     if (read === null) return this.#refuseHead("broken", bytes.length);
-    this.#lastHead = KnownHead.of(text, read);
+    this.#lastRead = KnownHead.isWorthKeeping(text, read) ? { text, read } : null;
     this.#begin(read, bytes, end + HEAD_END.length);
+  }
+
+  #knownHead(): KnownHead | null {
+    if (this.#lastRead !== null) this.#lastHead = KnownHead.of(this.#lastRead.text, this.#lastRead.read);
+    this.#lastRead = null;
+    return this.#lastHead;
   }
 
   #onBlankLines(bytes: Buffer): void {

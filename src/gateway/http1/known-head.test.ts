@@ -14,7 +14,7 @@ function textOf(...lines: readonly string[]): string {
 function known(text: string): KnownHead | null {
   const read = readRequestHead(text.slice(0, -2));
   assert.ok(read !== null, text);
-  return KnownHead.of(text, read);
+  return KnownHead.isWorthKeeping(text, read) ? KnownHead.of(text, read) : null;
 }
 
 /** What is known of the second text from the first one; null where it is not recognised. */

@@ -22,9 +22,13 @@ export class KnownHead {
     this.#bodyBytes = bodyBytes;
   }
 
-  /** `text`: what was read, and the empty line. Null where it is not worth being kept. */
-  static of(text: string, read: ReadHead): KnownHead | null {
-    if (text.length > KEPT_LENGTH_MAX || read.head.upgrade !== null) return null;
+  /** Whether it is worth being kept; see `of`. */
+  static isWorthKeeping(text: string, { head }: ReadHead): boolean {
+    return text.length <= KEPT_LENGTH_MAX && head.upgrade === null;
+  }
+
+  /** `text`: what was read, and the empty line. */
+  static of(text: string, read: ReadHead): KnownHead {
     const length = LENGTH_LINE.exec(text);
     if (length === null) return new KnownHead(new KnownText(text, []), false, read);
     const to = length.index + length[0].length;
