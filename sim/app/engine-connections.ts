@@ -1,5 +1,6 @@
 /** What llmux's HTTP clients do when the engines are simulated: connection pools for requests, and control calls. */
 import { Dispatcher } from "undici";
+import { HeaderBlock } from "../../src/base/header-block.ts";
 import type { HttpAnswer, HttpCall, HttpClient } from "../../src/ports/http-client.ts";
 import type { VirtualClock } from "../../src/simulation/virtual-clock.ts";
 import type { AnswerHead } from "./answers.ts";
@@ -258,7 +259,8 @@ class PooledRequest implements Dispatcher.DispatchController {
 }
 
 function headerIn(headers: Dispatcher.DispatchOptions["headers"], name: string): string {
-  if (!Array.isArray(headers)) return "";
-  const at = headers.indexOf(name);
-  return at === -1 ? "" : String(headers[at + 1]);
+  if (!(headers instanceof HeaderBlock)) return "";
+  const { flat } = headers;
+  const at = flat.indexOf(name);
+  return at === -1 ? "" : String(flat[at + 1]);
 }
