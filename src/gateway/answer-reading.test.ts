@@ -59,4 +59,8 @@ test("An object of headers is the same as a block, with what is another each tim
   });
   assert.deepEqual(headers.flat, ["a", "1", "set-cookie", "b", "set-cookie", "c"]);
   assert.deepEqual([date, contentLength], ["now", "3"]);
+  // As undici tells a header that came twice, whatever its type says.
+  const twice = Object.assign({}, { date: ["now", "then"] as unknown as string });
+  assert.equal(answerHeadersOf(twice).date, "now");
+  assert.deepEqual(answerHeadersOf({}), { headers: new HeaderBlock([]), date: null, contentLength: null });
 });

@@ -49,7 +49,9 @@ export function answerReadingOf({ headers }: AnswerHeaders): AnswerReading {
 /** The headers of an answer as an HTTP client tells them that knows nothing of blocks. */
 export function answerHeadersOf(from: IncomingHttpHeaders): AnswerHeaders {
   const flat: string[] = [];
-  const { date = null, "content-length": contentLength = null } = from;
+  const { "content-length": contentLength = null } = from;
+  // Declared to be one string, and an array where the engine has sent it twice.
+  const [date = null] = [from.date ?? []].flat();
   for (const [name, value] of Object.entries(from)) {
     if (name !== "date" && name !== "content-length") for (const one of [value ?? []].flat()) flat.push(name, one);
   }

@@ -55,7 +55,7 @@ export function responseHead(
   let connection = "";
   if (passed.date !== null) {
     hasDate = true;
-    text += `date: ${passed.date}\r\n`;
+    text += headerLine("date", passed.date);
   }
   if (passed.contentLength !== null && status !== NO_CONTENT) {
     hasLength = true;

@@ -71,12 +71,15 @@ test("Another head is not recognised, however little differs, nor one that has n
   }
 });
 
-test("What has no body of its own, two lengths, or too much to be kept, is not kept", () => {
+test("What has no body of its own, two lengths or dates, or too much to be kept, is not kept", () => {
   for (const status of ["103 Early Hints", "204 No Content", "304 Not Modified"]) {
     assert.equal(known(textOf("a: b").replace("200 OK", status)), null, status);
   }
   assert.equal(known(textOf("content-length: 1", "Content-Length: 1")), null);
   assert.equal(known(textOf("content-length: 1, 1")), null);
+  assert.equal(known(textOf("content-length: 5", "content-length: 5,5")), null);
+  assert.equal(known(textOf("content-length: 5,5", "Content-Length: 5")), null);
+  assert.equal(known(textOf("date:", "Date: A")), null);
   assert.equal(known(textOf("content-length: 1", "transfer-encoding: chunked")), null);
   assert.equal(known(textOf(`a: ${"x".repeat(4_096)}`)), null);
 });
@@ -85,6 +88,8 @@ test("Whatever is recognised, to read it would have said the same", () => {
   const line = fc.constantFrom(
     "content-length: 5",
     "Content-Length:7 ",
+    "content-length: 5,5",
+    "date:",
     "transfer-encoding: chunked",
     "transfer-encoding: gzip",
     `date: ${DATE}`,

@@ -8,6 +8,8 @@ const KEPT_LENGTH_MAX = 4_096;
 const HEAD_END = "\r\n\r\n";
 
 const DATE_LINE = /\r\ndate:[\t ]*([!-~](?:[ -~]*[!-~])?)[\t ]*\r\n/i;
+/** What is told in more than one line is read as a whole. */
+const GIVEN_TWICE = /\r\n(date|content-length):(?=[^]*\r\n\1:)/i;
 const LENGTH_LINE = /\r\ncontent-length:[\t ]*(\d{1,15})[\t ]*\r\n/i;
 
 /** The head that came last on a connection, and what it says. */
@@ -28,18 +30,16 @@ export class KnownAnswer {
 
   /** `text`: what was read as the answer to anything but a HEAD, without the blank line. Null where it is not worth being kept. */
   static of(text: string, head: AnswerHead): KnownAnswer | null {
-    const { status, date, contentLength, framing } = head;
+    const { status, date, framing } = head;
     // Of some, the length is not that of a body.
     if (text.length > KEPT_LENGTH_MAX || status < 200 || status === 204 || status === 304) return null;
+    if (GIVEN_TWICE.test(text)) return null;
     const whole = text + HEAD_END;
     const dateAt = date === null ? null : holeOf(whole, DATE_LINE, "same length");
-    if (contentLength === null) {
-      // Beside chunks, there may be one that does not count.
-      return LENGTH_LINE.test(whole) ? null : new KnownAnswer(whole, head, dateAt, null);
-    }
     const lengthAt = holeOf(whole, LENGTH_LINE, "digits");
-    const isOnly = lengthAt !== null && !LENGTH_LINE.test(whole.slice(lengthAt.to));
-    return isOnly && typeof framing === "number" ? new KnownAnswer(whole, head, dateAt, lengthAt) : null;
+    // Beside chunks there may be one that does not count, and one may be a list.
+    if ((lengthAt === null) === (typeof framing === "number")) return null;
+    return new KnownAnswer(whole, head, dateAt, lengthAt);
   }
 
   /** How long the head is that was recognised last, with the blank line. */
