@@ -8,6 +8,9 @@ export interface Hole {
   readonly kind: "digits" | "same length";
 }
 
+/** Longer texts are not worth being kept: there may be thousands of connections, each with its own. */
+export const KNOWN_LENGTH_MAX = 4_096;
+
 const DIGITS_MAX = 15;
 
 const BLANK = 32;
@@ -15,10 +18,19 @@ const TILDE = 126;
 const ZERO = 48;
 const NINE = 57;
 
+/** The hole in which that stands which the first group of `line` matches, where it matches first; null where it does not. */
+export function holeIn(text: string, line: RegExp, kind: Hole["kind"]): Hole | null {
+  const found = line.exec(text);
+  if (found === null) return null;
+  const [whole, value = ""] = found;
+  const from = found.index + whole.lastIndexOf(value);
+  return { from, to: from + value.length, kind };
+}
+
 /** Remembers one text. */
 export class KnownText {
   /** In Latin-1. */
-  readonly text: string;
+  readonly #text: string;
   readonly #holes: readonly Hole[];
   /** Where the holes are in what was recognised last. */
   readonly #at: { from: number; to: number }[];
@@ -26,7 +38,7 @@ export class KnownText {
 
   /** `holes`, in their order, do not touch each other, and none is at an end of the text. */
   constructor(text: string, holes: readonly Hole[]) {
-    this.text = text;
+    this.#text = text;
     this.#holes = holes;
     this.#at = holes.map(({ from, to }) => ({ from, to }));
   }
@@ -47,7 +59,7 @@ export class KnownText {
    * secret of somebody else in it.
    */
   recognises(bytes: Buffer, from: number, to: number): boolean {
-    const { text } = this;
+    const text = this.#text;
     let difference = 0;
     /** How much further on it is there than here. */
     let shift = from;

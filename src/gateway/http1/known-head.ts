@@ -1,9 +1,6 @@
 /** Clients send one head with all requests of a connection, but for the length of the body: such a head is read once. */
-import { KnownText } from "../../base/known-text.ts";
+import { holeIn, KNOWN_LENGTH_MAX, KnownText } from "../../base/known-text.ts";
 import type { ReadHead, RequestHead } from "./request-head.ts";
-
-/** Longer ones are not kept: thousands of connections may lie idle. */
-const KEPT_LENGTH_MAX = 4_096;
 
 /** The only length that a valid head has, and the blanks before it. */
 const LENGTH_LINE = /\r\ncontent-length:[\t ]*(\d+)/i;
@@ -24,16 +21,13 @@ export class KnownHead {
 
   /** Whether it is worth being kept; see `of`. */
   static isWorthKeeping(text: string, { head }: ReadHead): boolean {
-    return text.length <= KEPT_LENGTH_MAX && head.upgrade === null;
+    return text.length <= KNOWN_LENGTH_MAX && head.upgrade === null;
   }
 
   /** `text`: what was read, and the empty line. */
   static of(text: string, read: ReadHead): KnownHead {
-    const length = LENGTH_LINE.exec(text);
-    if (length === null) return new KnownHead(new KnownText(text, []), false, read);
-    const to = length.index + length[0].length;
-    const from = to - (length[1]?.length ?? 0);
-    return new KnownHead(new KnownText(text, [{ from, to, kind: "digits" }]), true, read);
+    const length = holeIn(text, LENGTH_LINE, "digits");
+    return new KnownHead(new KnownText(text, length === null ? [] : [length]), length !== null, read);
   }
 
   /** What the one that was recognised last says of its body; see `ReadHead`. */

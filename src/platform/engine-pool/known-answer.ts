@@ -1,9 +1,6 @@
 /** Engines answer with one head again and again, but for its date and the length of the body: such a head is read once. */
-import { KnownText, type Hole } from "../../base/known-text.ts";
+import { holeIn, KNOWN_LENGTH_MAX, KnownText, type Hole } from "../../base/known-text.ts";
 import type { AnswerHead } from "./answer-head.ts";
-
-/** Longer ones are not kept. */
-const KEPT_LENGTH_MAX = 4_096;
 
 const HEAD_END = "\r\n\r\n";
 
@@ -32,11 +29,11 @@ export class KnownAnswer {
   static of(text: string, head: AnswerHead): KnownAnswer | null {
     const { status, date, framing } = head;
     // Of some, the length is not that of a body.
-    if (text.length > KEPT_LENGTH_MAX || status < 200 || status === 204 || status === 304) return null;
+    if (text.length > KNOWN_LENGTH_MAX || status < 200 || status === 204 || status === 304) return null;
     if (GIVEN_TWICE.test(text)) return null;
     const whole = text + HEAD_END;
-    const dateAt = date === null ? null : holeOf(whole, DATE_LINE, "same length");
-    const lengthAt = holeOf(whole, LENGTH_LINE, "digits");
+    const dateAt = date === null ? null : holeIn(whole, DATE_LINE, "same length");
+    const lengthAt = holeIn(whole, LENGTH_LINE, "digits");
     // Beside chunks there may be one that does not count, and one may be a list.
     if ((lengthAt === null) === (typeof framing === "number")) return null;
     return new KnownAnswer(whole, head, dateAt, lengthAt);
@@ -62,12 +59,4 @@ export class KnownAnswer {
       keptMs,
     };
   }
-}
-
-function holeOf(text: string, line: RegExp, kind: Hole["kind"]): Hole | null {
-  const found = line.exec(text);
-  if (found === null) return null;
-  const [whole, value = ""] = found;
-  const from = found.index + whole.lastIndexOf(value);
-  return { from, to: from + value.length, kind };
 }
