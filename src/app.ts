@@ -125,7 +125,10 @@ export function createApp(config: Config, options: AppOptions): App {
     effects,
     clock.nowMs(),
   );
-  const snapshot = (): Snapshot => scheduler.snapshot();
+  const snapshot = (): Snapshot => {
+    gateway.catchUp();
+    return scheduler.snapshot();
+  };
   const metrics = new Metrics({
     models: config.models.map(({ name }) => name),
     version,
@@ -193,7 +196,10 @@ export function createApp(config: Config, options: AppOptions): App {
     explain,
     findModel: (name) =>
       config.models.find((model) => model.name === name || model.aliases.includes(name))?.name ?? null,
-    operate: (model, command) => stories.duringOrder(model, () => scheduler.onOperator(model, command, clock.nowMs())),
+    operate(model, command) {
+      gateway.catchUp();
+      return stories.duringOrder(model, () => scheduler.onOperator(model, command, clock.nowMs()));
+    },
   };
   const control = new ControlServer({ socketPath: controlSocketPath(config.stateDir), ...operators });
   const { metricsPort: port, metricsHost: host, adminKeyHash: keyHash } = config;

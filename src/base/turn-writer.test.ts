@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { test } from "node:test";
-import { TurnWriter } from "./turn-writer.ts";
+import { collectWrites, TurnWriter } from "./turn-writer.ts";
 
 /** Keeps what it is given, call by call; takes a call only when it is told to, where it is told to wait. */
 class Sink extends Duplex {
@@ -135,4 +135,31 @@ test("One who throws does not keep the others from their writes", async () => {
     [["a"], ["a"]],
   );
   assert.match(String(caught[0]), /a bug/);
+});
+
+test("Of one request alone, what nothing follows goes out at once, and the rest with the event", async (context) => {
+  collectWrites(false);
+  context.after(() => collectWrites(true));
+  const sink = new Sink();
+  const writer = new TurnWriter(sink);
+  const said: string[] = [];
+  writer.write(Buffer.from("a"), true);
+  writer.watch(watching(said));
+  assert.deepEqual([sink.calls, said], [["a"], []]);
+  await Promise.resolve();
+  writer.write(Buffer.from("b"));
+  // Behind one that is kept.
+  writer.write(Buffer.from("c"), true);
+  assert.deepEqual(sink.calls, ["a"]);
+  await new Promise((resolve) => process.nextTick(resolve));
+  assert.deepEqual([sink.calls, said], [["a", "bc"], ["taken"]]);
+});
+
+test("Where writes are collected, so are those that nothing follows", async () => {
+  const sink = new Sink();
+  const writer = new TurnWriter(sink);
+  writer.write(Buffer.from("a"), true);
+  assert.deepEqual(sink.calls, []);
+  await nextTurn();
+  assert.deepEqual(sink.calls, ["a"]);
 });

@@ -42,8 +42,9 @@ export class TurnWriter {
     return this.#bytes + this.#socket.writableLength;
   }
 
-  /** The piece must not change any more. False when the socket's `drain` should be waited for. */
-  write(piece: Buffer): boolean {
+  /** The piece must not change any more. `isLast`: nothing follows it soon. False when the socket's `drain` should be waited for. */
+  write(piece: Buffer, isLast = false): boolean {
+    if (isLast && !areWritesCollected && this.#first === null) return this.#socket.write(piece);
     if (piece.length > KEPT_PIECE_BYTES_MAX || this.#bytes + piece.length > KEPT_BYTES_MAX) {
       this.flush();
       return this.#socket.write(piece);
@@ -82,7 +83,7 @@ export class TurnWriter {
   #plan(): void {
     if (this.#isDue) return;
     this.#isDue = true;
-    if (due.push(this) === 1) setImmediate(endTurn);
+    if (due.push(this) === 1) planEnd();
   }
 
   /** For the end of the turn alone. */
@@ -113,6 +114,21 @@ export class TurnWriter {
 /** Those with something to do at the end of the present turn. */
 let due: TurnWriter[] = [];
 
+let areWritesCollected = true;
+
+/**
+ * Whether writes may meet in a turn: of one request alone there is nothing to collect, and its writes go out with the event that they answer.
+ * For all writers of this thread; true at first.
+ */
+export function collectWrites(areCollected: boolean): void {
+  areWritesCollected = areCollected;
+}
+
+function planEnd(): void {
+  if (areWritesCollected) setImmediate(endTurn);
+  else process.nextTick(endTurn);
+}
+
 function endTurn(): void {
   const writers = due;
   due = [];
@@ -122,6 +138,6 @@ function endTurn(): void {
   } finally {
     // One that throws must not keep the others from their writes.
     const left = writers.slice(at + 1);
-    if (left.length > 0 && due.unshift(...left) === left.length) setImmediate(endTurn);
+    if (left.length > 0 && due.unshift(...left) === left.length) planEnd();
   }
 }

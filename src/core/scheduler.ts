@@ -70,6 +70,12 @@ export class Scheduler {
     this.#leave();
   }
 
+  /** Whether as many requests as the model takes at once are in. */
+  isFull(model: ModelId): boolean {
+    const { engines, admission } = this.#rooms;
+    return !admission.hasRoom(engines.get(model));
+  }
+
   /** The client of a waiting request has gone. Does nothing if it does not wait any more. */
   onAbandoned(waiter: WaiterId, nowMs: number): void {
     this.#enter(nowMs);

@@ -6,6 +6,7 @@ import type { BodyLimits } from "./body.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { Heart } from "./heart.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
+import type { LateWork } from "./late-work.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import type { ListingSource } from "./listing.ts";
 import type { MadeResponses } from "./made-responses.ts";
@@ -29,6 +30,7 @@ export interface ExchangeHouse extends ListingSource {
   readonly heart: Heart;
   /** How long a client that waits hears nothing; null: to the end of the wait. */
   readonly heartbeatMs: number | null;
+  readonly lateWork: LateWork;
   readonly madeResponses: MadeResponses;
   readonly bodyLimits: BodyLimits;
   /** How long a request waits to hear that the engine which it could not reach has crashed. */

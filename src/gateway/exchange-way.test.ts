@@ -7,6 +7,7 @@ import { FakeClock } from "../orchestrator/testing/fake-clock.ts";
 import type { EngineConnection } from "../ports/engine-directory.ts";
 import { ExchangeWay, type ExchangeWayOwner } from "./exchange-way.ts";
 import { asked } from "./http1/testing/asked.ts";
+import { LateWork } from "./late-work.ts";
 import { LeaseDesk } from "./lease-desk.ts";
 import { ToldScheduler } from "./testing/told-scheduler.ts";
 
@@ -121,7 +122,11 @@ async function begun(): Promise<Play> {
     madeResponses: null,
   };
   const to = { response: client.played.response, request, priority: undefined };
-  const way = new ExchangeWay({ desk, clock, crashNoticeMs: 1_000 }, owner, to);
+  const way = new ExchangeWay(
+    { desk, clock, lateWork: new LateWork(clock, () => true), crashNoticeMs: 1_000 },
+    owner,
+    to,
+  );
   const revoke = (id: number): void => {
     const lease = leases.get(id) ?? assert.fail(`there is no lease ${id}`);
     scheduler.speak(() => desk.onRevoke(lease, CRASHED));

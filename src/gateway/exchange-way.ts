@@ -6,7 +6,7 @@ import type { TimerHandle } from "../ports/clock.ts";
 import { Attempt, isOwnBug, type AnswerHead, type AttemptOwner, type EngineRequest } from "./attempt.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
 import type { HttpResponse } from "./http1/http-response.ts";
-import { LeaseClaim } from "./lease-claim.ts";
+import { LeaseClaim, type ClaimHouse } from "./lease-claim.ts";
 import type { Applicant, Grant, Waiting } from "./lease-desk.ts";
 import { Retries, type NextTry } from "./retries.ts";
 
@@ -33,7 +33,7 @@ export interface ExchangeWayOwner {
 }
 
 /** What of the house it needs. */
-export type WayHouse = Pick<ExchangeHouse, "desk" | "clock" | "crashNoticeMs">;
+export type WayHouse = ClaimHouse & Pick<ExchangeHouse, "crashNoticeMs">;
 
 /** From the request for a lease to the end of the last attempt. */
 export class ExchangeWay implements Applicant, AttemptOwner {
@@ -57,7 +57,7 @@ export class ExchangeWay implements Applicant, AttemptOwner {
     this.#response = to.response;
     this.#request = to.request;
     this.#priority = to.priority;
-    this.#claim = new LeaseClaim(house.desk, house.clock, this);
+    this.#claim = new LeaseClaim(house, this);
   }
 
   /** The last one; null where the next one is waited for. */

@@ -8,6 +8,7 @@ import { Exchange } from "./exchange.ts";
 import type { ExchangeHouse } from "./exchange-house.ts";
 import { Heart } from "./heart.ts";
 import { PlayedConnection } from "./http1/testing/played-connection.ts";
+import { LateWork } from "./late-work.ts";
 import { LeaseDesk } from "./lease-desk.ts";
 import { MadeResponses } from "./made-responses.ts";
 import { Models } from "./models.ts";
@@ -39,6 +40,7 @@ async function waiting(): Promise<{ client: PlayedConnection; refuse: () => void
       look: (done) => done({ progressOf: () => null, positions: new Map() }),
     }),
     heartbeatMs: INTERVAL_MS,
+    lateWork: new LateWork(clock, () => true),
     madeResponses: new MadeResponses(),
     bodyLimits: { bodyBytesMax: 1_000, memoryBytesMax: 1_000, spoolFolder: tmpdir() },
     crashNoticeMs: 1_000,

@@ -19,6 +19,7 @@ import type { Refusal } from "./http1/connection-host.ts";
 import type { HttpRequest } from "./http1/http-request.ts";
 import type { HttpResponse, ResponseOwner } from "./http1/http-response.ts";
 import { readingOf, type HeadReading } from "./head-reading.ts";
+import type { LateTask } from "./late-work.ts";
 import type { Waiting } from "./lease-desk.ts";
 import { PromisedStream, type StreamOwner } from "./promised-stream.ts";
 import { makerOf, modelOf, receive, type ForEngine } from "./reception.ts";
@@ -42,13 +43,14 @@ const RESPONSES_PATH = "/v1/responses";
  * The body, the model that it asks for, the way to an engine, the end. Whatever happens, it ends with the response's
  * `onClosed`, and there everything that is still held is let go: the place in the queue, the engine, the lease.
  */
-export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, ResponseOwner, StreamOwner {
+export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequest, ResponseOwner, StreamOwner {
   readonly #house: ExchangeHouse;
   readonly #request: HttpRequest;
   readonly #response: HttpResponse;
   readonly #reading: HeadReading;
   readonly #requestId: string;
   readonly #startedAtMs: number;
+  #endedAtMs = 0;
   /** In ms since 1970. */
   readonly arrivedAtEpochMs: number;
   before: OpenRequest | null = null;
@@ -108,12 +110,21 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
   }
 
   #takeBody(destination: ForEngine): void {
-    const refusal = this.#guest?.enter() ?? null;
+    const refusal = this.#enter();
     if (refusal !== null) return this.#fail(refusal);
     this.#hasEntered = this.#guest !== null;
     this.#destination = destination;
     if (this.#request.head.expectsContinue) this.#response.writeContinue();
     this.#intake = new BodyIntake(this.#request, destination.form, this.#house.bodyLimits, this);
+  }
+
+  #enter(): Failure | null {
+    const refusal = this.#guest?.enter() ?? null;
+    const { lateWork } = this.#house;
+    if (refusal === null || lateWork.size === 0) return refusal;
+    // It may be for requests that are over.
+    lateWork.catchUp();
+    return this.#guest?.enter() ?? null;
   }
 
   refusalOf(reason: Refusal): string {
@@ -295,6 +306,13 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
   }
 
   onClosed(): void {
+    this.#endedAtMs = this.#house.clock.nowMs();
+    // All others have something of the engine's to give back first, or somebody to be told.
+    if (this.#response.isFinished) this.#house.lateWork.add(this);
+    else this.finish();
+  }
+
+  finish(): void {
     this.guard(() => this.#close());
   }
 
@@ -327,7 +345,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, OpenRequest, Respo
       status,
       outcome,
       arrivedAtEpochMs: this.arrivedAtEpochMs,
-      durationMs: this.#house.clock.nowMs() - this.#startedAtMs,
+      durationMs: this.#endedAtMs - this.#startedAtMs,
       waitedMs: this.#way?.claim.waitedMs ?? 0,
       bytesIn: this.#bytesIn,
       bytesOut: this.#ownBytesOut + (this.#stream?.bytesOut ?? 0) + (attempt?.bytesOut ?? 0),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { failure, type Failure } from "../base/failure.ts";
 import { FakeClock } from "../orchestrator/testing/fake-clock.ts";
+import { LateWork } from "./late-work.ts";
 import { LeaseClaim } from "./lease-claim.ts";
 import { LeaseDesk } from "./lease-desk.ts";
 import { ToldScheduler } from "./testing/told-scheduler.ts";
@@ -15,11 +16,14 @@ function setUp(): { claim: LeaseClaim; clock: FakeClock; desk: LeaseDesk; schedu
   const directory = { connection: () => null, info: () => assert.fail("not asked for") };
   const desk = new LeaseDesk({ clock, scheduler: () => scheduler, directory });
   const heard: string[] = [];
-  const claim = new LeaseClaim(desk, clock, {
-    onGrant: () => void heard.push(`granted, ${claim.hasLease}, ${claim.isWaiting}`),
-    onRefusal: ({ code }: Failure) => void heard.push(`${code}, ${claim.isWaiting}`),
-    onRevoked: ({ code }: Failure) => void heard.push(code),
-  });
+  const claim = new LeaseClaim(
+    { desk, clock, lateWork: new LateWork(clock, () => true) },
+    {
+      onGrant: () => void heard.push(`granted, ${claim.hasLease}, ${claim.isWaiting}`),
+      onRefusal: ({ code }: Failure) => void heard.push(`${code}, ${claim.isWaiting}`),
+      onRevoked: ({ code }: Failure) => void heard.push(code),
+    },
+  );
   return { claim, clock, desk, scheduler, heard };
 }
 

@@ -2,13 +2,15 @@
 import type { Failure } from "../base/failure.ts";
 import type { LeaseOutcome } from "../core/lease.ts";
 import type { ModelId, Priority } from "../core/model.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Answer, Applicant, Grant, LeaseDesk, Waiting } from "./lease-desk.ts";
+import type { ExchangeHouse } from "./exchange-house.ts";
+import type { Answer, Applicant, Grant, Waiting } from "./lease-desk.ts";
+
+/** What of the house it needs. */
+export type ClaimHouse = Pick<ExchangeHouse, "desk" | "clock" | "lateWork">;
 
 /** Holds at most one of the two at a time; after a release, it may ask again. */
 export class LeaseClaim implements Applicant {
-  readonly #desk: LeaseDesk;
-  readonly #clock: Clock;
+  readonly #house: ClaimHouse;
   readonly #owner: Applicant;
   #place: Waiting | null = null;
   #grant: Grant | null = null;
@@ -17,9 +19,8 @@ export class LeaseClaim implements Applicant {
   #wakeMs = 0;
 
   /** `owner` hears what the desk says, once it is known here. */
-  constructor(desk: LeaseDesk, clock: Clock, owner: Applicant) {
-    this.#desk = desk;
-    this.#clock = clock;
+  constructor(house: ClaimHouse, owner: Applicant) {
+    this.#house = house;
     this.#owner = owner;
   }
 
@@ -45,11 +46,16 @@ export class LeaseClaim implements Applicant {
 
   /** See `LeaseDesk.request`. */
   ask(model: ModelId, priority: Priority | undefined): Answer {
-    const answer = this.#desk.request(model, this, priority);
+    const { desk, clock, lateWork } = this.#house;
+    // Perhaps only with those that are over already.
+    if (lateWork.size > 0 && desk.isFull(model)) lateWork.catchUp();
+    const answer = desk.request(model, this, priority);
     if (answer.kind === "granted") this.#grant = answer;
     else if (answer.kind === "waiting") {
       this.#place = answer;
-      this.#waitsSinceMs = this.#clock.nowMs();
+      this.#waitsSinceMs = clock.nowMs();
+      // What is put off may be all that it waits for.
+      lateWork.catchUp();
     }
     return answer;
   }
@@ -91,6 +97,6 @@ export class LeaseClaim implements Applicant {
   #endInVain(): void {
     if (this.#place === null) return;
     this.#place = null;
-    this.#waitedMs += this.#clock.nowMs() - this.#waitsSinceMs;
+    this.#waitedMs += this.#house.clock.nowMs() - this.#waitsSinceMs;
   }
 }

@@ -28,6 +28,8 @@ export type Answer = Grant | Waiting | { readonly kind: "refused"; readonly fail
 export interface RequestScheduler extends Pick<Scheduler, "onAbandoned" | "onReleased"> {
   /** Without a priority, the model's own counts. */
   onRequest(waiter: WaiterId, model: ModelId, nowMs: number, priority?: Priority): void;
+  /** Whether as many requests as the model takes at once are in, as far as is known here. */
+  isFull(model: ModelId): boolean;
 }
 
 /** What the desk wants to know of engines. */
@@ -90,6 +92,11 @@ export class LeaseDesk {
   /** Null when nobody waits under this number (any more). */
   waitingAs(waiter: WaiterId): Waiting | null {
     return this.#waiting.get(waiter) ?? null;
+  }
+
+  /** Whether a request for this model would have to wait for one of those that are in. */
+  isFull(model: ModelId): boolean {
+    return this.#scheduler().isFull(model);
   }
 
   /** Whether the lease is out. */

@@ -49,7 +49,7 @@ export class RealtimeWay implements Applicant, LinkOwner {
     this.#model = to.model;
     this.#priority = to.priority;
     this.#request = to.request;
-    this.#claim = new LeaseClaim(house.desk, house.clock, this);
+    this.#claim = new LeaseClaim(house, this);
   }
 
   /** How long it was in the queue so far. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { Chain } from "../base/chain.ts";
 import { describeError } from "../base/failure.ts";
 import { TLS_VERSION_MIN, type TlsIdentity } from "../base/tls-identity.ts";
+import { collectWrites } from "../base/turn-writer.ts";
 import type { AccessRecord } from "../ports/access-record.ts";
 import type { Clock } from "../ports/clock.ts";
 import { headRefusal } from "./client-error.ts";
@@ -13,6 +14,7 @@ import { ConnectionLimit } from "./connection-limit.ts";
 import type { ExchangeHouse, OpenRequest } from "./exchange-house.ts";
 import type { EngineStates } from "./engine-states.ts";
 import { Exchange } from "./exchange.ts";
+import { LateWork } from "./late-work.ts";
 import type { LeaseDesk } from "./lease-desk.ts";
 import { Heart } from "./heart.ts";
 import type { Refusal } from "./http1/connection-host.ts";
@@ -114,6 +116,8 @@ export interface Gateway {
   renewTls(identity: TlsIdentity): void;
   /** Resolves when no request is in progress, at once if none is. */
   idle(): Promise<void>;
+  /** To be called before anybody looks at what requests leave behind: leases, counts, records. */
+  catchUp(): void;
   /** When the oldest request that is in progress arrived, in ms since 1970; null while none is. */
   oldestArrivalEpochMs(): number | null;
   /** Breaks every connection, and stops accepting if that has not been done. */
@@ -158,6 +162,8 @@ class HttpGateway implements Gateway {
           ((done) => done({ progressOf: (model) => desk.progressOf(model), positions: desk.positions() })),
       }),
       heartbeatMs: limits.heartbeatMs,
+      // Beside other requests there is no sleep to come first, and nobody is to wait for anything.
+      lateWork: new LateWork(clock, () => this.#isStopping || commons !== undefined || this.#inProgress > 0),
       madeResponses: commons?.madeResponses ?? new MadeResponses(),
       bodyLimits: {
         bodyBytesMax: options.bodyBytesMax,
@@ -210,6 +216,7 @@ class HttpGateway implements Gateway {
 
   stopAccepting(): Promise<void> {
     this.#isStopping = true;
+    this.catchUp();
     for (const exchange of this.#open) exchange.closeAfterwards();
     if (this.#listener.server.listening) this.#listener.server.close();
     this.#listener.closeIdle();
@@ -219,6 +226,10 @@ class HttpGateway implements Gateway {
   renewTls({ cert, key }: TlsIdentity): void {
     if ("setSecureContext" in this.#listener.server)
       this.#listener.server.setSecureContext({ cert, key, minVersion: TLS_VERSION_MIN });
+  }
+
+  catchUp(): void {
+    this.#house.lateWork.catchUp();
   }
 
   oldestArrivalEpochMs(): number | null {
@@ -242,12 +253,22 @@ class HttpGateway implements Gateway {
   #onRequest(request: HttpRequest, response: HttpResponse): void {
     const exchange = new Exchange(this.#house, request, response);
     this.#open.add(exchange);
-    this.#surge.onCount(this.#open.size);
+    this.#onCount();
     if (this.#isStopping) exchange.closeAfterwards();
     exchange.begin();
   }
 
+  #onCount(): void {
+    this.#surge.onCount(this.#open.size);
+    collectWrites(this.#inProgress > 1);
+  }
+
+  get #inProgress(): number {
+    return this.#open.size - this.#house.lateWork.size;
+  }
+
   #onTakenOver(request: HttpRequest, rest: Buffer): void {
+    this.catchUp();
     const session = new RealtimeSession(this.#house, request);
     this.#open.add(session);
     session.begin(rest);
@@ -256,6 +277,8 @@ class HttpGateway implements Gateway {
 
   #refuseHead(reason: Refusal, headBytes: number): string {
     const { text, record } = headRefusal(reason, headBytes, this.#house.clock.epochMs());
+    // Records come in the order of what they tell.
+    this.catchUp();
     if (record !== null) this.#tell(record);
     return text;
   }
@@ -270,7 +293,7 @@ class HttpGateway implements Gateway {
 
   #onEnded(exchange: OpenRequest, record: AccessRecord): void {
     this.#open.remove(exchange);
-    this.#surge.onCount(this.#open.size);
+    this.#onCount();
     this.#tell(record);
     // The connection of an answer that had begun before the stop becomes idle only after this.
     if (this.#isStopping) setImmediate(() => this.#listener.closeIdle());

@@ -141,6 +141,9 @@ export class GatewayWorkers implements Gateway, SeatOwner {
     this.#sayToAll({ kind: "renew tls", identity });
   }
 
+  /** Workers put nothing off: the others would not know of it. */
+  catchUp(): void {}
+
   /** What the workers said when they were last asked: it may have been some time ago, and is never too late. */
   oldestArrivalEpochMs(): number | null {
     let oldestMs = Infinity;

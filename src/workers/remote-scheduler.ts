@@ -21,6 +21,11 @@ export class RemoteScheduler implements RequestScheduler {
     this.#say({ kind: "request", waiter, model, priority });
   }
 
+  /** That is known at the other end only. */
+  isFull(): boolean {
+    return false;
+  }
+
   onAbandoned(waiter: WaiterId): void {
     this.#say({ kind: "abandoned", waiter });
   }

@@ -119,7 +119,7 @@ export class HttpResponse implements WriteWatch {
     assert(this.#framing !== null, "an answer begins with its head");
     // Framed, an empty piece would be the end.
     if (piece.length === 0 || this.#framing === "no body") return this.#writeHeadAlone();
-    return this.#send(piece, this.#framing === "chunked");
+    return this.#send(piece, this.#framing === "chunked", this.#framing === "length");
   }
 
   /** Writes a piece of the body that has its chunk sizes and line ends already. Only for a body that goes out in chunks. */
@@ -171,13 +171,13 @@ export class HttpResponse implements WriteWatch {
     return head === null ? true : this.#way.writer.write(Buffer.from(head, "latin1"));
   }
 
-  #send(piece: Buffer, isToBeFramed: boolean): boolean {
+  #send(piece: Buffer, isToBeFramed: boolean, isLast = false): boolean {
     const { socket, writer } = this.#way;
     const head = this.#head ?? "";
     this.#head = null;
     const before = isToBeFramed ? `${head}${piece.length.toString(16)}\r\n` : head;
-    if (before === "") return writer.write(piece);
-    if (piece.length <= COPIED_BYTES_MAX) return writer.write(joined(before, piece, isToBeFramed));
+    if (before === "") return writer.write(piece, isLast);
+    if (piece.length <= COPIED_BYTES_MAX) return writer.write(joined(before, piece, isToBeFramed), isLast);
     writer.flush();
     socket.cork();
     socket.write(before, "latin1");

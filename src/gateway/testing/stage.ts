@@ -35,6 +35,8 @@ export interface StageOptions {
   readonly requestTimeoutMs?: number;
   readonly drainTimeoutMs?: number | null;
   readonly minActiveMs?: number;
+  /** How many requests each model takes at once. */
+  readonly inFlightMax?: number;
   readonly bodyBytesMax?: number;
   readonly spoolFolder?: string;
   readonly limits?: Partial<GatewayLimits>;
@@ -55,7 +57,7 @@ export const MODELS = [
 
 /** See `createStage`. */
 export class Stage {
-  readonly access: AccessRecord[] = [];
+  readonly #access: AccessRecord[] = [];
   readonly bugs: unknown[] = [];
   readonly journal: JournalEntry[] = [];
   /** What the scheduler has asked for, as `start alpha`. */
@@ -73,7 +75,10 @@ export class Stage {
 
   constructor(options: StageOptions) {
     this.#onBringUp = options.onBringUp ?? ((stage, model) => void stage.bringUp(model));
-    const specs = (options.models ?? MODELS).map(({ id }) => ({ id, devices: ["0"], sleepLevel: 1 as const }));
+    const { inFlightMax } = options;
+    const few = inFlightMax === undefined ? {} : { inFlightMax };
+    const common = { devices: ["0"], sleepLevel: 1 as const, ...few };
+    const specs = (options.models ?? MODELS).map(({ id }) => Object.assign({ id }, common));
     const policy = fifo({ minActiveMs: options.minActiveMs ?? 0 });
     const { requestTimeoutMs = 60_000, drainTimeoutMs = null } = options;
     this.scheduler = new Scheduler(specs, { policy, requestTimeoutMs, drainTimeoutMs }, this.#effects(), this.nowMs);
@@ -106,10 +111,16 @@ export class Stage {
       snapshot: () => this.scheduler.snapshot(),
       bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
       ...(options.spoolFolder === undefined ? {} : { spoolFolder: options.spoolFolder }),
-      onAccess: (record) => this.access.push(record),
+      onAccess: (record) => this.#access.push(record),
       onBug: (error) => this.bugs.push(error),
       limits: options.limits ?? {},
     });
+  }
+
+  /** Of all requests that are over. */
+  get access(): AccessRecord[] {
+    this.gateway.catchUp();
+    return this.#access;
   }
 
   get nowMs(): number {

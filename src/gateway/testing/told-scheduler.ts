@@ -16,6 +16,10 @@ export class ToldScheduler implements RequestScheduler {
     this.speak(() => this.reply(waiter));
   }
 
+  isFull(): boolean {
+    return false;
+  }
+
   onAbandoned(waiter: WaiterId): void {
     this.#hear(`abandoned ${waiter}`);
   }

@@ -98,12 +98,12 @@ export class EngineWire implements Carrier, AnswerListener {
       return;
     }
     this.#parser.begin(isHead);
-    if (body === null) this.#writer.write(Buffer.from(head, "latin1"));
+    if (body === null) this.#writer.write(Buffer.from(head, "latin1"), true);
     else if (body.length <= COPIED_BODY_BYTES_MAX) {
       const whole = Buffer.allocUnsafe(head.length + body.length);
       whole.write(head, 0, "latin1");
       body.copy(whole, head.length);
-      this.#writer.write(whole);
+      this.#writer.write(whole, true);
     } else {
       this.#writer.flush();
       this.#socket.cork();
