@@ -5,9 +5,9 @@ export class AssertionError extends Error {
   override readonly name = "AssertionError";
 }
 
-/** Throws `AssertionError` with `message` unless `condition` holds. */
-export function assert(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new AssertionError(message);
+/** Throws `AssertionError` with `message` unless `condition` holds; a function where numbers would be made words for each request. */
+export function assert(condition: unknown, message: string | (() => string)): asserts condition {
+  if (!condition) throw new AssertionError(typeof message === "string" ? message : message());
 }
 
 /** Marks a branch that the types rule out; throws `AssertionError` if it is reached all the same. */

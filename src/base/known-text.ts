@@ -48,6 +48,16 @@ export class KnownText {
     return this.#bytes;
   }
 
+  /** The number that stands in a hole of digits, in what was recognised last, which begins at `from` in `bytes`. */
+  numberOf(hole: number, bytes: Buffer, from: number): number {
+    const at = this.#at[hole];
+    let number = 0;
+    for (let index = at?.from ?? 0; index < (at?.to ?? 0); index += 1) {
+      number = number * 10 + (bytes[from + index] ?? ZERO) - ZERO;
+    }
+    return number;
+  }
+
   /** What stands in a hole of what was recognised last, which begins at `from` in `bytes`. */
   valueOf(hole: number, bytes: Buffer, from: number): string {
     const at = this.#at[hole];

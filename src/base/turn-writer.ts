@@ -6,6 +6,7 @@
  * that writes at once, a proxied request cost a fifth less CPU under load (52 and 65 µs, `bench/proxy`, November 2026); a
  * turn with nothing else in it ends at once, and nothing is late.
  */
+import { nextTick } from "node:process";
 import type { Duplex } from "node:stream";
 
 /** Larger pieces are not kept; they are worth a call of their own. */
@@ -126,7 +127,7 @@ export function collectWrites(areCollected: boolean): void {
 
 function planEnd(): void {
   if (areWritesCollected) setImmediate(endTurn);
-  else process.nextTick(endTurn);
+  else nextTick(endTurn);
 }
 
 function endTurn(): void {

@@ -40,7 +40,7 @@ const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 /** From a thrashing switch to a day, in s. */
 const ACTIVE_BUCKETS = [1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400];
 
-/** So many are counted together at most: it takes some 20 µs. */
+/** So many are counted together at most: after a pause, that takes some 40 µs. */
 const GRANTED_MAX = 64;
 
 /** One registry; give it every entry of the journal and every access record. */

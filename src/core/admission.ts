@@ -91,7 +91,7 @@ export class Admission {
     onTimeout: (record: ModelRecord, nowMs: number) => void,
   ): void {
     const { timers, engines, requestTimeoutMs } = this.#parts;
-    assert(!this.#waiters.has(id), `waiter ${id} waits already`);
+    assert(!this.#waiters.has(id), () => `waiter ${id} waits already`);
     const waiter = newWaiter(id, record.spec.id, nowMs, priority);
     this.#waiters.set(id, waiter);
     record.queue.push(waiter);
@@ -153,7 +153,7 @@ export class Admission {
   release(id: LeaseId, outcome: LeaseOutcome, nowMs: number): ModelRecord | null {
     const record = this.#leaseOwners.get(id) ?? null;
     const lease = record === null ? this.#voidLeases.get(id) : record.leases.get(id);
-    assert(lease !== undefined, `lease ${id} is released twice, or was never granted`);
+    assert(lease !== undefined, () => `lease ${id} is released twice, or was never granted`);
     this.#voidLeases.delete(id);
     this.#leaseOwners.delete(id);
     this.#revoked.delete(id);

@@ -283,7 +283,7 @@ export class Scheduler {
   }
 
   #enter(nowMs: number): void {
-    assert(nowMs >= this.#nowMs, `time went back from ${this.#nowMs} to ${nowMs}`);
+    assert(nowMs >= this.#nowMs, () => `time went back from ${this.#nowMs} to ${nowMs}`);
     this.#nowMs = nowMs;
   }
 

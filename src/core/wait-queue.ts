@@ -85,7 +85,7 @@ export class WaitQueue {
   }
 
   push(waiter: Waiter): void {
-    assert(waiter.queue === null, `waiter ${waiter.id} is in a queue already`);
+    assert(waiter.queue === null, () => `waiter ${waiter.id} is in a queue already`);
     const lane = this.#lane(waiter.priority);
     waiter.queue = this;
     waiter.previous = lane.newest;
@@ -98,7 +98,7 @@ export class WaitQueue {
   }
 
   remove(waiter: Waiter): void {
-    assert(waiter.queue === this, `waiter ${waiter.id} is not in this queue`);
+    assert(waiter.queue === this, () => `waiter ${waiter.id} is not in this queue`);
     const lane = this.#lane(waiter.priority);
     if (waiter.previous === null) lane.oldest = waiter.next;
     else waiter.previous.next = waiter.next;

@@ -28,8 +28,8 @@ export interface EngineRequest {
 
 /** What the gateway adds to an answer. */
 export interface AnswerHead {
-  /** Of our own, names and values, flat. */
-  readonly headers: readonly string[];
+  /** Of our own; see `PassedHeaders`. */
+  readonly lines: string;
   /** The client has been told already that it will get an event stream, and with status 200. */
   readonly isOpened: boolean;
 }
@@ -266,8 +266,9 @@ export class Attempt implements FramedHandler {
     }
     if (this.#head.isOpened) return;
     const { lines, passesDate } = reading;
-    const passed = { lines, date: passesDate ? head.date : null, contentLength: head.contentLength };
-    this.#response.writeHead(this.#status, this.#head.headers, passed);
+    const date = passesDate ? head.date : null;
+    const passed = { lines: lines + this.#head.lines, date, contentLength: head.contentLength };
+    this.#response.writeHead(this.#status, NO_MORE, passed);
   }
 
   #rememberId(search: ResponseIdSearch, chunk: Buffer): void {
@@ -300,6 +301,8 @@ class EngineDyingError extends Error {
     super("the engine answered 500 because it is about to end");
   }
 }
+
+const NO_MORE: readonly string[] = [];
 
 const CANCELLED = new Error("the request was cancelled");
 

@@ -98,7 +98,7 @@ async function begun(): Promise<Play> {
   const owner: ExchangeWayOwner = {
     isOver: () => play.isOver,
     onWaiting: (place) => void heard.push(place === null ? "waits for news" : "waits in the queue"),
-    onSending: () => ({ headers: [], isOpened: false }),
+    onSending: () => ({ lines: "", isOpened: false }),
     onBlocked() {},
     onAnswered: (status) => void heard.push(`answered ${status}`),
     onMisplacedAnswer: () => void heard.push("misplaced"),

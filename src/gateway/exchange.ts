@@ -51,8 +51,6 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
   readonly #requestId: string;
   readonly #startedAtMs: number;
   #endedAtMs = 0;
-  /** In ms since 1970. */
-  readonly arrivedAtEpochMs: number;
   before: OpenRequest | null = null;
   after: OpenRequest | null = null;
   #dialect: Dialect = "openai";
@@ -79,9 +77,14 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
     this.#request = request;
     this.#response = response;
     this.#startedAtMs = house.clock.nowMs();
-    this.arrivedAtEpochMs = house.clock.epochMs();
     this.#reading = readingOf(request.head);
     this.#requestId = this.#reading.headers.requestId ?? newRequestId();
+  }
+
+  /** Reckoned back from now: to ask for the time of day is dear, and few are asked this before they end. */
+  get arrivedAtEpochMs(): number {
+    const { clock } = this.#house;
+    return Math.round(clock.epochMs() - (clock.nowMs() - this.#startedAtMs));
   }
 
   begin(): void {
@@ -204,21 +207,20 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
   onSending(): AnswerHead {
     this.#stream?.onSent();
     const isOpened = this.#stream?.isOpened === true;
-    return { headers: isOpened ? NOTHING : this.ownHeaders(), isOpened };
+    return { lines: isOpened ? "" : this.ownLines(), isOpened };
   }
 
-  /** On every answer, the model and how the time was spent as soon as they are known. */
-  ownHeaders(): string[] {
-    const headers = ["x-request-id", this.#requestId];
+  /** Headers of every answer: the model and how the time was spent, as soon as they are known. All of it is fit for a header. */
+  ownLines(): string {
+    let lines = `x-request-id: ${this.#requestId}\r\n`;
     // Where Anthropic's own clients look for it.
-    if (this.#dialect === "anthropic") headers.push("request-id", this.#requestId);
-    if (this.#model === null) return headers;
-    headers.push("x-llmux-model", this.#house.models.headerValueOf(this.#model));
+    if (this.#dialect === "anthropic") lines += `request-id: ${this.#requestId}\r\n`;
+    if (this.#model === null) return lines;
+    lines += `x-llmux-model: ${this.#house.models.headerValueOf(this.#model)}\r\n`;
     const { isWaiting = false, waitedMs = 0, wakeMs = 0 } = this.#way?.claim ?? {};
     // They may still grow.
-    if (isWaiting || this.#stream?.isOpened === true) return headers;
-    headers.push("x-llmux-queue-ms", String(Math.round(waitedMs)), "x-llmux-wake-ms", String(Math.round(wakeMs)));
-    return headers;
+    if (isWaiting || this.#stream?.isOpened === true) return lines;
+    return `${lines}x-llmux-queue-ms: ${wholeMs(waitedMs)}\r\nx-llmux-wake-ms: ${wholeMs(wakeMs)}\r\n`;
   }
 
   onBlocked(): void {
@@ -274,7 +276,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
 
   #reply(answer: OwnAnswer, result: Result): void {
     const to = { request: this.#request, response: this.#response, clock: this.#house.clock };
-    const { bytes, linger } = reply(to, { ...answer, headers: [...answer.headers, ...this.ownHeaders()] });
+    const { bytes, linger } = reply(to, answer, this.ownLines());
     this.#ownBytesOut = bytes;
     this.#result = { ...result, isFinal: linger !== null };
     this.#lastTimer = linger;
@@ -379,4 +381,7 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
   }
 }
 
-const NOTHING: readonly string[] = [];
+/** Most have not waited at all. */
+function wholeMs(durationMs: number): string {
+  return durationMs === 0 ? "0" : String(Math.round(durationMs));
+}

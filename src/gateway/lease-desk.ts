@@ -181,7 +181,7 @@ export class LeaseDesk {
 
   #take(waiter: WaiterId): Waiting {
     const waiting = this.#waiting.get(waiter);
-    assert(waiting !== undefined, `nobody waits as ${waiter}`);
+    assert(waiting !== undefined, () => `nobody waits as ${waiter}`);
     this.#waiting.delete(waiter);
     return waiting;
   }
@@ -236,7 +236,7 @@ export class Grant {
 
   /** Throws `AssertionError` at the second call. */
   release(outcome: LeaseOutcome): void {
-    assert(this.#applicant !== null, `lease ${this.lease.id} is released twice`);
+    assert(this.#applicant !== null, () => `lease ${this.lease.id} is released twice`);
     this.#applicant = null;
     this.#desk.release(this.lease, outcome);
   }

@@ -23,17 +23,19 @@ export class Models {
   readonly all: readonly GatewayModel[];
   readonly #byName = new Map<string, GatewayModel>();
   readonly #upstreamNames = new Map<ModelId, string>();
+  readonly #headerValues = new Map<ModelId, string>();
 
   constructor(all: readonly GatewayModel[]) {
     this.all = all;
     for (const model of all) for (const alias of model.aliases) this.#byName.set(alias, model);
     for (const model of all) this.#byName.set(model.id, model);
+    for (const { id } of all) this.#headerValues.set(id, headerValue(id));
     for (const { id, upstreamName = null } of all) if (upstreamName !== null) this.#upstreamNames.set(id, upstreamName);
   }
 
   /** The name of a model as the value of a header, which has room for ASCII only. */
   headerValueOf(model: ModelId): string {
-    return /^[!-~]+$/.test(model) ? model : encodeURIComponent(model);
+    return this.#headerValues.get(model) ?? headerValue(model);
   }
 
   /** What the engine of a model is to be told in the place of what the client has written; null: just that. */
@@ -70,4 +72,8 @@ export class Models {
 
 function quote(name: string): string {
   return `\`${name}\``;
+}
+
+function headerValue(model: ModelId): string {
+  return /^[!-~]+$/.test(model) ? model : encodeURIComponent(model);
 }

@@ -29,7 +29,7 @@ async function waiting(): Promise<Play> {
   });
   const stream = new PromisedStream(
     { heart, clock, response: client.played.response, model: "m" },
-    { ownHeaders: () => [], isPastBeats: () => play.isPastBeats, guard: (step) => step() },
+    { ownLines: () => "", isPastBeats: () => play.isPastBeats, guard: (step) => step() },
   );
   const play: Play = { client, clock, stream, isPastBeats: false };
   stream.wait(null);

@@ -12,7 +12,7 @@ import type { Waiting } from "./lease-desk.ts";
 /** Whose stream it is. */
 export interface StreamOwner {
   /** Of an answer that begins now. */
-  ownHeaders(): readonly string[];
+  ownLines(): string;
   /** From now on the engine speaks, or we have said our last word. */
   isPastBeats(): boolean;
   /** Runs a step in which something may go wrong. */
@@ -84,7 +84,8 @@ export class PromisedStream {
     this.#silentSinceMs = clock.nowMs();
     if (!this.#isOpened) {
       this.#isOpened = true;
-      response.writeHead(200, [...STREAM_HEADERS, ...this.#owner.ownHeaders()]);
+      const passed = { lines: this.#owner.ownLines(), date: null, contentLength: null };
+      response.writeHead(200, STREAM_HEADERS, passed);
     }
     if (response.unsentBytes > UNREAD_BEATS_MAX) return;
     response.write(Buffer.from(comment));

@@ -35,15 +35,15 @@ export interface Sent {
   readonly linger: TimerHandle | null;
 }
 
-/** Writes the answer. Nothing may have been written before. */
-export function reply(to: ReplyTo, answer: OwnAnswer): Sent {
+/** Writes the answer, with `lines` before its own headers; see `PassedHeaders`. Nothing may have been written before. */
+export function reply(to: ReplyTo, answer: OwnAnswer, lines = ""): Sent {
   const { request, response } = to;
   const body = Buffer.from(answer.body);
   const bytes = body.length;
   const all = [...answer.headers, "content-length", String(bytes)];
   const closes = answer.status === 413 || isUnwanted(request);
   if (closes) all.push("connection", "close");
-  response.writeHead(answer.status, all);
+  response.writeHead(answer.status, all, { lines, date: null, contentLength: null });
   if (closes && !request.isComplete) {
     response.write(body);
     return { bytes, linger: discardThenEnd(request, response, to.clock) };

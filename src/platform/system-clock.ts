@@ -1,4 +1,5 @@
 /** The machine's clock and timers. */
+import { performance } from "node:perf_hooks";
 import type { Clock } from "../ports/clock.ts";
 
 /** Longer delays would overflow Node's timers and fire at once. */

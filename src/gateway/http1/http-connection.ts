@@ -264,7 +264,7 @@ export class HttpConnection implements ResponseWay, ChunkListener {
       httpVersion: head?.httpVersion ?? "1.1",
       keepsAlive: head?.keepsAlive === true && !this.#clientHasEnded,
       keepAliveTimeoutMs: limits.keepAliveTimeoutMs,
-      nowEpochMs: this.#host.epochMs(),
+      clock: this.#host,
     };
   }
 

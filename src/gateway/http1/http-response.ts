@@ -1,4 +1,5 @@
 /** The answer to one request: a head, a body in the client's framing, an end that looks like one, or a cut that does not. */
+import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";

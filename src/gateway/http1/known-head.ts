@@ -46,7 +46,7 @@ export class KnownHead {
    */
   recognises(bytes: Buffer, bytesMax: number): boolean {
     if (!this.#text.recognises(bytes, 0, bytes.length) || this.#text.bytes > bytesMax) return false;
-    if (this.#hasLength) this.#bodyBytes = Number(this.#text.valueOf(0, bytes, 0));
+    if (this.#hasLength) this.#bodyBytes = this.#text.numberOf(0, bytes, 0);
     return true;
   }
 }

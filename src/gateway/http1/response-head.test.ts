@@ -5,13 +5,17 @@ import { responseHead, type AnsweredRequest } from "./response-head.ts";
 
 const NOW = Date.UTC(2030, 0, 2, 3, 4, 5, 678);
 
+function clockAt(nowEpochMs: number): AnsweredRequest["clock"] {
+  return { epochMs: () => nowEpochMs };
+}
+
 function answered(change: Partial<AnsweredRequest> = {}): AnsweredRequest {
   return {
     method: "POST",
     httpVersion: "1.1",
     keepsAlive: true,
     keepAliveTimeoutMs: 75_900,
-    nowEpochMs: NOW,
+    clock: clockAt(NOW),
     ...change,
   };
 }
@@ -29,7 +33,7 @@ test("A head has its headers, the date, and what becomes of the connection", () 
 });
 
 function dateAt(nowEpochMs: number): string | undefined {
-  return /date: (.*)\r\n/.exec(responseHead(200, [], answered({ nowEpochMs })).text)?.[1];
+  return /date: (.*)\r\n/.exec(responseHead(200, [], answered({ clock: clockAt(nowEpochMs) })).text)?.[1];
 }
 
 test("The date follows the clock", () => {

@@ -1,5 +1,6 @@
 /** Writes the head of an answer. */
 import { STATUS_CODES } from "node:http";
+import type { Clock } from "../../ports/clock.ts";
 
 /** What is known of the connection and of the request that is answered. */
 export interface AnsweredRequest {
@@ -9,7 +10,8 @@ export interface AnsweredRequest {
   readonly keepsAlive: boolean;
   /** How long it may then lie idle, in ms. */
   readonly keepAliveTimeoutMs: number;
-  readonly nowEpochMs: number;
+  /** For those that do not say when they were made. */
+  readonly clock: Pick<Clock, "epochMs">;
 }
 
 /** How the client knows where the body ends. */
@@ -55,7 +57,7 @@ export function responseHead(
   let connection = "";
   if (passed.date !== null) {
     hasDate = true;
-    text += headerLine("date", passed.date);
+    text += passedDateLine(passed.date);
   }
   if (passed.contentLength !== null && status !== NO_CONTENT) {
     hasLength = true;
@@ -76,7 +78,7 @@ export function responseHead(
     } else if (name === "date") hasDate = true;
     text += line;
   }
-  if (!hasDate) text += dateLine(request.nowEpochMs);
+  if (!hasDate) text += dateLine(request.clock.epochMs());
   const hasBody = request.method !== "HEAD" && status !== NO_CONTENT && status !== NOT_MODIFIED;
   const framing = framingOf(hasBody, hasLength, request.httpVersion);
   if (framing === "chunked") text += "transfer-encoding: chunked\r\n";
@@ -107,6 +109,18 @@ function framingOf(hasBody: boolean, hasLength: boolean, httpVersion: string): F
   if (!hasBody) return "no body";
   if (hasLength) return "length";
   return httpVersion === "1.1" ? "chunked" : "to the end of the connection";
+}
+
+let passedDate = "";
+let passedLine = "";
+
+/** Those of one second are the same. */
+function passedDateLine(value: string): string {
+  if (value !== passedDate) {
+    passedLine = headerLine("date", value);
+    passedDate = value;
+  }
+  return passedLine;
 }
 
 let dateAtS = -1;

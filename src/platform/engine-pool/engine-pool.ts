@@ -1,4 +1,5 @@
 /** The connections to one engine for one of its lives. */
+import { performance } from "node:perf_hooks";
 import { Dispatcher, errors, Pool } from "undici";
 import { HeaderBlock } from "../../base/header-block.ts";
 import { EngineWire, type EngineAddress, type WireOwner } from "./engine-wire.ts";

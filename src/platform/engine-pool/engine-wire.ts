@@ -1,4 +1,5 @@
 /** One TCP connection to an engine, which carries one request at a time. */
+import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
 import { errors } from "undici";
 import { TurnWriter } from "../../base/turn-writer.ts";
@@ -90,7 +91,7 @@ export class EngineWire implements Carrier, AnswerListener {
   }
 
   #send(request: PooledRequest): void {
-    const { head, body, isHead } = request.bytes;
+    const { start, rest, body, isHead } = request.bytes;
     if (!request.start(this)) {
       // Nothing is written, so nothing is wrong with the connection.
       this.#request = null;
@@ -98,19 +99,18 @@ export class EngineWire implements Carrier, AnswerListener {
       return;
     }
     this.#parser.begin(isHead);
-    if (body === null) this.#writer.write(Buffer.from(head, "latin1"), true);
-    else if (body.length <= COPIED_BODY_BYTES_MAX) {
-      const whole = Buffer.allocUnsafe(head.length + body.length);
-      whole.write(head, 0, "latin1");
-      body.copy(whole, head.length);
-      this.#writer.write(whole, true);
-    } else {
-      this.#writer.flush();
-      this.#socket.cork();
-      this.#socket.write(head, "latin1");
-      this.#socket.write(body);
-      this.#socket.uncork();
-    }
+    const headBytes = start.length + rest.length;
+    const isCopied = body !== null && body.length <= COPIED_BODY_BYTES_MAX;
+    const whole = Buffer.allocUnsafe(headBytes + (isCopied ? body.length : 0));
+    start.copy(whole);
+    whole.write(rest, start.length, "latin1");
+    if (isCopied) body.copy(whole, headBytes);
+    if (body === null || isCopied) return void this.#writer.write(whole, true);
+    this.#writer.flush();
+    this.#socket.cork();
+    this.#socket.write(whole);
+    this.#socket.write(body);
+    this.#socket.uncork();
   }
 
   // ── what the engine sends ─────────────────────────────────────────────────────────────────────────────────────────

@@ -55,7 +55,7 @@ export class KnownAnswer {
       headers,
       date: this.#dateHole === -1 ? date : this.#text.valueOf(this.#dateHole, bytes, from),
       contentLength: length,
-      framing: this.#lengthHole === -1 ? framing : Number(length),
+      framing: this.#lengthHole === -1 ? framing : this.#text.numberOf(this.#lengthHole, bytes, from),
       keptMs,
     };
   }

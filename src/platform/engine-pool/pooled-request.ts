@@ -1,4 +1,5 @@
 /** One request on its way, as its handler knows it: undici's manners, whatever the connection does. */
+import { Buffer } from "node:buffer";
 import type { Dispatcher } from "undici";
 import type { FramedHandler } from "../../ports/framed-handler.ts";
 import { headersObject, type AnswerHead } from "./answer-head.ts";

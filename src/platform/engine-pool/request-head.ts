@@ -1,11 +1,14 @@
 /** What is written for a request, and which requests are not for the client in this room. */
+import { Buffer } from "node:buffer";
 import type { Dispatcher } from "undici";
 import { HeaderBlock } from "../../base/header-block.ts";
 
 /** A request as it is written. */
 export interface RequestBytes {
-  /** To be written as Latin-1. */
-  readonly head: string;
+  /** How the head begins: perhaps the same as before, and not to be changed. */
+  readonly start: Buffer;
+  /** The rest of it, to be written as Latin-1. */
+  readonly rest: string;
   readonly body: Buffer | null;
   readonly isHead: boolean;
 }
@@ -38,20 +41,87 @@ export function requestBytes(
   more: HeaderBlock,
 ): RequestBytes | null {
   if (query !== undefined || (upgrade ?? false) !== false || expectContinue === true) return null;
-  if (typeof path !== "string" || !PATH.test(path) || !isMethod(method)) return null;
+  if (typeof path !== "string" || !isPath(path) || !isMethod(method)) return null;
   const bytes = typeof body === "string" ? Buffer.from(body) : (body ?? null);
   if (bytes !== null && !Buffer.isBuffer(bytes)) return null;
-  const lines = linesOf(headers);
-  const moreLines = more.linesBy(flatLines);
-  if (lines === null || moreLines === null) return null;
+  const target = { method, path, host, more };
+  const known = headers instanceof HeaderBlock ? knownStart(headers, target) : null;
+  const start = known?.start ?? startOf(target, linesOf(headers));
+  const lines = known?.lines ?? "";
+  if (start === null) return null;
   const length = bytes?.length ?? 0;
   const lengthLine = length > 0 || EXPECT_BODY.has(method) ? `content-length: ${length}\r\n` : "";
   return {
-    head: `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines}${moreLines}${lengthLine}\r\n`,
+    start,
+    rest: `${lines}${lengthLine}\r\n`,
     body: length === 0 ? null : bytes,
     isHead: method === "HEAD",
   };
 }
+
+/** Where a request goes, and with which headers of the pool. */
+interface Target {
+  readonly method: string;
+  readonly path: string;
+  readonly host: string;
+  readonly more: HeaderBlock;
+}
+
+/** What requests that differ in their last headers only begin with. */
+interface KnownStart extends Target {
+  readonly start: Buffer;
+}
+
+/** Kept with a block of headers that has been sent once. */
+const SENT_ONCE = Symbol("sent once");
+
+/** What stays the same of a block that comes again and again with another one behind it, and the lines of that one. */
+function knownStart(headers: HeaderBlock, target: Target): { readonly start: Buffer; readonly lines: string } | null {
+  const { before } = headers;
+  if (before === null) return null;
+  const known = before.reading;
+  if (isKnownStart(known) && isSame(known, target)) {
+    const lines = headers.moreLinesBy(flatLines);
+    return lines === null ? null : { start: known.start, lines };
+  }
+  if (known !== SENT_ONCE) {
+    before.reading = SENT_ONCE;
+    return null;
+  }
+  const start = startOf(target, before.linesBy(flatLines));
+  const lines = headers.moreLinesBy(flatLines);
+  if (start === null || lines === null) return null;
+  // With memory of its own: it may live long, and would keep all of what buffers share.
+  const kept = Buffer.allocUnsafeSlow(start.length);
+  start.copy(kept);
+  before.reading = { ...target, start: kept };
+  return { start: kept, lines };
+}
+
+function isKnownStart(reading: unknown): reading is KnownStart {
+  return typeof reading === "object" && reading !== null && "start" in reading;
+}
+
+function isSame(one: Target, other: Target): boolean {
+  return one.path === other.path && one.host === other.host && one.more === other.more && one.method === other.method;
+}
+
+/** Null where there is something that cannot be sent. */
+function startOf({ method, path, host, more }: Target, lines: string | null): Buffer | null {
+  const moreLines = more.linesBy(flatLines);
+  if (lines === null || moreLines === null) return null;
+  return Buffer.from(`${method} ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines}${moreLines}`, "latin1");
+}
+
+function isPath(path: string): boolean {
+  if (path === lastPath) return true;
+  if (!PATH.test(path)) return false;
+  lastPath = path;
+  return true;
+}
+
+/** Most requests go where the one before went. */
+let lastPath = "";
 
 function isMethod(method: unknown): method is string {
   return typeof method === "string" && method !== "CONNECT" && (method === "POST" || TOKEN.test(method));
