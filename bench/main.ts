@@ -7,6 +7,7 @@ import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { coldStart } from "./cold-start.ts";
 import { endurance } from "./endurance.ts";
+import { hangUp } from "./hang-up.ts";
 import { readCommand, type BenchOptions } from "./options.ts";
 import { policies } from "./policies.ts";
 import { proxy } from "./proxy/proxy.ts";
@@ -37,6 +38,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   "side-by-side": { run: sideBySide },
   endurance: { run: endurance },
   start: { run: start },
+  "hang-up": { run: hangUp },
   "simulation-speed": { run: simulationSpeed },
   policies: { run: policies, needs: ["servegen", "azure"] },
   rate: { run: rate, needs: ["servegen"] },
