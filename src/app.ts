@@ -111,7 +111,13 @@ export function createApp(config: Config, options: AppOptions): App {
       stories.record(entry);
       logJournal(log, entry);
       if (entry.kind === "switch ended") costFile.changed(() => scheduler.switchCosts());
-      options.onJournal?.(entry);
+      if (options.onJournal === undefined) return;
+      isTelling = true;
+      try {
+        options.onJournal(entry);
+      } finally {
+        isTelling = false;
+      }
     },
     finished: () => finished.resolve(),
   };
@@ -125,8 +131,10 @@ export function createApp(config: Config, options: AppOptions): App {
     effects,
     clock.nowMs(),
   );
+  let isTelling = false;
   const snapshot = (): Snapshot => {
-    gateway.catchUp();
+    // Who hears the journal may look, but the scheduler is in the middle of something.
+    if (!isTelling) gateway.catchUp();
     return scheduler.snapshot();
   };
   const metrics = new Metrics({

@@ -7,13 +7,15 @@ import { connect } from "node:net";
 import { test, type TestContext } from "node:test";
 import { createApp } from "../src/app.ts";
 import { parseConfig } from "../src/config/load.ts";
+import type { Clock } from "../src/ports/clock.ts";
 import { claimPort } from "../src/platform/loopback-port.ts";
 import { systemPlatform } from "../src/platform/platform.ts";
+import { systemClock } from "../src/platform/system-clock.ts";
 import { RecordingLog } from "./support/recording-log.ts";
 import { until } from "./support/until.ts";
 
 /** `metricsPort`: 0 for none. */
-async function appIn(t: TestContext, metricsPort = 0) {
+async function appIn(t: TestContext, metricsPort = 0, options: { clock?: Clock; onJournal?: () => void } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "llmux-app-"));
   t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
   const port = await claimPort("127.0.0.1", 0);
@@ -27,9 +29,11 @@ async function appIn(t: TestContext, metricsPort = 0) {
     models: { tiny: { model_path: "org/tiny", extra_args: ["--gpu-memory-utilization", "0.8"], env } },
   };
   const config = parseConfig(JSON.stringify(document), "app.yaml", process.env);
-  const platform = systemPlatform();
+  const { clock, ...more } = options;
+  const usual = systemPlatform();
+  const platform = clock === undefined ? usual : { ...usual, clock };
   const log = new RecordingLog();
-  const app = createApp(config, { platform, log, version: "0", processMetrics: false });
+  const app = createApp(config, { platform, log, version: "0", processMetrics: false, ...more });
   t.after(() => app.kill());
   const ask = (): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}/v1/completions`, {
@@ -96,4 +100,39 @@ test("a flood of what is no request has a few lines in the log, and all of it is
   assert.ok(lines >= 10 && lines <= 10 * (seconds + 1), `${lines} lines in ${seconds} s`);
   const others = log.named("requests refused").map(({ fields }) => Number(fields["count"]));
   assert.equal(lines + others.reduce((sum, one) => sum + one, 0), count);
+});
+
+/** A clock that never comes to what is put off for a millisecond. */
+const withoutLate: Clock = {
+  ...systemClock,
+  after: (delayMs, fire) => (delayMs === 1 ? { cancel() {} } : systemClock.after(delayMs, fire)),
+};
+
+test("whoever looks finds a request over whose answer is there, wherever he looks", async (t) => {
+  const metricsPort = await claimPort("127.0.0.1", 0);
+  const { app, ask } = await appIn(t, metricsPort, { clock: withoutLate });
+  await app.start();
+  const answered = async (): Promise<void> => {
+    const response = await ask();
+    assert.equal(response.status, 200);
+    await response.text();
+  };
+  await answered();
+  assert.equal(app.snapshot().models[0]?.inFlight, 0);
+  await answered();
+  assert.equal(app.status().models[0]?.in_flight, 0);
+  await answered();
+  const page = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  assert.match(page, /^llmux_requests_total\{model="tiny",status="200"\} 3$/m);
+  assert.match(page, /^llmux_request_queue_wait_seconds_count\{model="tiny"\} 3$/m);
+});
+
+test("who hears the journal may look, and sees the scheduler in the middle of its event", async (t) => {
+  const seen: number[] = [];
+  const host = await appIn(t, 0, { clock: withoutLate, onJournal: () => seen.push(host.app.snapshot().models.length) });
+  await host.app.start();
+  for (let count = 0; count < 3; count += 1) await (await host.ask()).text();
+  assert.equal(host.app.snapshot().models[0]?.inFlight, 0);
+  assert.ok(seen.length > 3);
+  assert.ok(seen.every((count) => count === 1));
 });

@@ -263,6 +263,19 @@ describe("metrics of requests", () => {
     ]);
   });
 
+  it("lose nobody of many that were let in between two scrapes", async () => {
+    const { record, samples } = metricsFor();
+    for (let waiter = 1; waiter <= 1_000; waiter += 1) {
+      record({ kind: "request granted", model: waiter % 2 === 0 ? "a" : "b", waiter, waitedMs: 1_000 });
+    }
+    deepEqual(await samples("llmux_request_queue_wait_seconds"), [
+      'llmux_request_queue_wait_seconds_sum{model="b"} 500',
+      'llmux_request_queue_wait_seconds_count{model="b"} 500',
+      'llmux_request_queue_wait_seconds_sum{model="a"} 500',
+      'llmux_request_queue_wait_seconds_count{model="a"} 500',
+    ]);
+  });
+
   it("measure the wait of those that were let in and count those that were not", async () => {
     const { record, samples } = metricsFor();
     record({ kind: "request granted", model: "a", waiter: 1, waitedMs: 0 });

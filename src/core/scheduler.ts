@@ -70,10 +70,11 @@ export class Scheduler {
     this.#leave();
   }
 
-  /** Whether as many requests as the model takes at once are in. */
-  isFull(model: ModelId): boolean {
-    const { engines, admission } = this.#rooms;
-    return !admission.hasRoom(engines.get(model));
+  /** Whether a request for this model would be granted at once. */
+  letsInAtOnce(model: ModelId): boolean {
+    const { engines, admission, shutdown } = this.#rooms;
+    const record = engines.get(model);
+    return shutdown.phase === "running" && record.state.kind === "awake" && admission.hasRoom(record);
   }
 
   /** The client of a waiting request has gone. Does nothing if it does not wait any more. */

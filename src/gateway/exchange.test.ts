@@ -18,8 +18,12 @@ const INTERVAL_MS = 1_000;
 const snapshot: ExchangeHouse["snapshot"] = () => ({ phase: "running", models: [] });
 const BODY = '{"model":"m","stream":true}';
 
+const STALL_MS = 60_000;
+
 /** A stream that is asked for and waits in the queue, and what will be recorded of it. */
-async function waiting(): Promise<{ client: PlayedConnection; refuse: () => void; records: AccessRecord[] }> {
+async function waiting(
+  isAwaited = true,
+): Promise<{ client: PlayedConnection; refuse: () => void; records: AccessRecord[] }> {
   const client = new PlayedConnection();
   const { clock } = client;
   const scheduler = new ToldScheduler();
@@ -40,11 +44,11 @@ async function waiting(): Promise<{ client: PlayedConnection; refuse: () => void
       look: (done) => done({ progressOf: () => null, positions: new Map() }),
     }),
     heartbeatMs: INTERVAL_MS,
-    lateWork: new LateWork(clock, () => true),
+    lateWork: new LateWork(clock, () => isAwaited),
     madeResponses: new MadeResponses(),
     bodyLimits: { bodyBytesMax: 1_000, memoryBytesMax: 1_000, spoolFolder: tmpdir() },
     crashNoticeMs: 1_000,
-    stallTimeoutMs: 60_000,
+    stallTimeoutMs: STALL_MS,
     createdAtEpochS: 0,
     onBug: (error) => assert.fail(String(error)),
     onEnded: (_exchange, record) => void records.push(record),
@@ -81,3 +85,18 @@ for (const [what, beats] of [
     assert.equal(clock.pending, 0);
   });
 }
+
+test("An answer that its client takes at the last moment is not taken for a stalled one afterwards", async () => {
+  const { client, refuse, records } = await waiting(false);
+  const { clock, socket } = client;
+  socket.isStuck = true;
+  refuse();
+  await client.settle();
+  await clock.pass(STALL_MS - 0.5);
+  socket.unstick();
+  await client.settle();
+  await clock.pass(0.5);
+  assert.equal(socket.destroyed, false);
+  await clock.pass(1);
+  assert.deepEqual([records.length, records[0]?.failure?.code], [1, "start_failed"]);
+});

@@ -41,7 +41,7 @@ const RESPONSES_PATH = "/v1/responses";
 
 /**
  * The body, the model that it asks for, the way to an engine, the end. Whatever happens, it ends with the response's
- * `onClosed`, and there everything that is still held is let go: the place in the queue, the engine, the lease.
+ * `onClosed`, and then everything that is still held is let go: the place in the queue, the engine, the lease.
  */
 export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequest, ResponseOwner, StreamOwner {
   readonly #house: ExchangeHouse;
@@ -51,6 +51,8 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
   readonly #requestId: string;
   readonly #startedAtMs: number;
   #endedAtMs = 0;
+  /** In ms since 1970. */
+  readonly arrivedAtEpochMs: number;
   before: OpenRequest | null = null;
   after: OpenRequest | null = null;
   #dialect: Dialect = "openai";
@@ -77,14 +79,9 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
     this.#request = request;
     this.#response = response;
     this.#startedAtMs = house.clock.nowMs();
+    this.arrivedAtEpochMs = house.clock.epochMs();
     this.#reading = readingOf(request.head);
     this.#requestId = this.#reading.headers.requestId ?? newRequestId();
-  }
-
-  /** Reckoned back from now: to ask for the time of day is dear, and few are asked this before they end. */
-  get arrivedAtEpochMs(): number {
-    const { clock } = this.#house;
-    return Math.round(clock.epochMs() - (clock.nowMs() - this.#startedAtMs));
   }
 
   begin(): void {
@@ -309,9 +306,13 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
 
   onClosed(): void {
     this.#endedAtMs = this.#house.clock.nowMs();
-    // All others have something of the engine's to give back first, or somebody to be told.
-    if (this.#response.isFinished) this.#house.lateWork.add(this);
-    else this.finish();
+    this.#stallWatch?.cancel();
+    this.#lastTimer?.cancel();
+    const { lateWork } = this.#house;
+    if (this.#response.isFinished) return lateWork.add(this);
+    // The engine of one that was left is wanted back.
+    lateWork.catchUp();
+    this.finish();
   }
 
   finish(): void {
@@ -323,8 +324,6 @@ export class Exchange implements BodyOwner, ExchangeWayOwner, LateTask, OpenRequ
     if (!isWhole && this.#result?.isFinal !== true) this.#result = ABANDONED;
     const result = this.#result ?? ABANDONED;
     try {
-      this.#stallWatch?.cancel();
-      this.#lastTimer?.cancel();
       this.#stream?.end();
       this.#way?.end(result.outcome === "refused" ? "failed" : result.outcome);
     } finally {

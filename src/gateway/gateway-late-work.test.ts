@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createKey, hashOfKey } from "../base/api-key.ts";
 import type { Clock } from "../ports/clock.ts";
-import { ask, chat, open } from "./testing/client.ts";
+import { ask, chat, open, RawClient } from "./testing/client.ts";
 import { createStage, realClock, until } from "./testing/stage.ts";
 
 const KEY = createKey();
@@ -98,4 +98,45 @@ test("What was put off does not keep the gateway from its end", async (context) 
   await stage.gateway.stopAccepting();
   await stage.gateway.idle();
   assert.equal(stage.desk.leasesOut, 0);
+});
+
+test("Records come in the order in which requests have ended", async (context) => {
+  const late = clockWithoutLate();
+  const stage = await createStage(context, { clock: late });
+  await ask(stage, { body: chat("alpha"), headers: { "x-request-id": "first" } });
+  await until(() => late.held.length === 1, "the end is put off");
+  stage.engine("alpha").handler = (response) => void response.write("begun");
+  const running = await open(stage, { body: chat("alpha"), headers: { "x-request-id": "second" } });
+  running.destroy();
+  await until(() => stage.desk.leasesOut === 0, "both are over");
+  assert.deepEqual(
+    stage.access.map(({ requestId }) => requestId),
+    ["first", "second"],
+  );
+});
+
+test("Whoever asks for another model finds one that has nothing left to do", async (context) => {
+  const stage = await createStage(context, { clock: clockWithoutLate() });
+  await ask(stage, { body: chat("alpha") });
+  await ask(stage, { body: chat("org/beta") });
+  const kinds = stage.journal.map(({ kind }) => kind);
+  assert.ok(kinds.indexOf("lease released") < kinds.lastIndexOf("request queued"), kinds.join(", "));
+  for (const entry of stage.journal) if (entry.kind === "drain ended") assert.equal(entry.drainMs, 0);
+});
+
+test("Between two requests of one packet everybody else has a turn", async (context) => {
+  const stage = await createStage(context);
+  const count = 1_000;
+  const client = await RawClient.open(stage);
+  let turns = 0;
+  let isOver = false;
+  const loop = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(loop);
+  };
+  loop();
+  client.socket.write("GET /health HTTP/1.1\r\nhost: a\r\n\r\n".repeat(count));
+  await until(() => client.received.split("HTTP/1.1 200").length - 1 === count, "all are answered");
+  isOver = true;
+  assert.ok(turns >= count, `${turns} turns for ${count} requests`);
 });

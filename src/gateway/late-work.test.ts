@@ -60,3 +60,16 @@ test("What a task puts off is done too, after those that were there", async () =
   await clock.pass(1);
   assert.deepEqual(done, ["first", "second", "third"]);
 });
+
+test("No more than a few are put off, however busy a lone client keeps the event loop", () => {
+  const { work, done, task } = start();
+  for (let count = 0; count < 1_000; count += 1) {
+    work.add(task(String(count)));
+    assert.ok(work.size <= 16);
+  }
+  work.catchUp();
+  assert.deepEqual(
+    done,
+    Array.from({ length: 1_000 }, (_, at) => String(at)),
+  );
+});

@@ -1,7 +1,6 @@
 /**
  * What is left to do of a request whose client has its whole answer: the lease goes back, the counts, the log and the trace get to know. The
- * client and the engine often share a processor with llmux, which they get when llmux goes to sleep. So it sleeps first: of a lone
- * request's way, that is a tenth of what llmux adds (`bench/proxy`, November 2026).
+ * client and the engine often share a processor with llmux, which they get when llmux goes to sleep. So it sleeps first.
  */
 import type { Clock } from "../ports/clock.ts";
 
@@ -11,12 +10,15 @@ export interface LateTask {
   finish(): void;
 }
 
+/** More are not put off: a client that asks without a pause leaves no time for them. */
+const TASKS_MAX = 16;
+
 /** The shortest that timers measure. */
 const LATE_MS = 1;
 
 /**
- * Everybody finds things as if each task had been done at once: whoever looks, or would be refused for what a task may set free, calls
- * `catchUp` first, and nothing is put off while somebody waits.
+ * Nobody finds things otherwise than if each task had been done at once: whoever looks, records something, or would be refused or made to wait
+ * for what a task may set free, calls `catchUp` first, and nothing is put off while others are there.
  */
 export class LateWork {
   readonly #clock: Clock;
@@ -38,7 +40,7 @@ export class LateWork {
   /** Does it when the event loop has slept, some 1 ms from now, or at once. */
   add(task: LateTask): void {
     this.#tasks.push(task);
-    if (this.#isAwaited()) return this.catchUp();
+    if (this.#tasks.length > TASKS_MAX || this.#isAwaited()) return this.catchUp();
     if (this.#isPlanned) return;
     this.#isPlanned = true;
     this.#clock.after(LATE_MS, () => {

@@ -47,15 +47,13 @@ export class LeaseClaim implements Applicant {
   /** See `LeaseDesk.request`. */
   ask(model: ModelId, priority: Priority | undefined): Answer {
     const { desk, clock, lateWork } = this.#house;
-    // Perhaps only with those that are over already.
-    if (lateWork.size > 0 && desk.isFull(model)) lateWork.catchUp();
+    // What keeps it out may be over.
+    if (lateWork.size > 0 && !desk.letsInAtOnce(model)) lateWork.catchUp();
     const answer = desk.request(model, this, priority);
     if (answer.kind === "granted") this.#grant = answer;
     else if (answer.kind === "waiting") {
       this.#place = answer;
       this.#waitsSinceMs = clock.nowMs();
-      // What is put off may be all that it waits for.
-      lateWork.catchUp();
     }
     return answer;
   }

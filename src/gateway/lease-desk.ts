@@ -28,8 +28,8 @@ export type Answer = Grant | Waiting | { readonly kind: "refused"; readonly fail
 export interface RequestScheduler extends Pick<Scheduler, "onAbandoned" | "onReleased"> {
   /** Without a priority, the model's own counts. */
   onRequest(waiter: WaiterId, model: ModelId, nowMs: number, priority?: Priority): void;
-  /** Whether as many requests as the model takes at once are in, as far as is known here. */
-  isFull(model: ModelId): boolean;
+  /** Whether a request would be granted at once, as far as is known here. */
+  letsInAtOnce(model: ModelId): boolean;
 }
 
 /** What the desk wants to know of engines. */
@@ -94,9 +94,9 @@ export class LeaseDesk {
     return this.#waiting.get(waiter) ?? null;
   }
 
-  /** Whether a request for this model would have to wait for one of those that are in. */
-  isFull(model: ModelId): boolean {
-    return this.#scheduler().isFull(model);
+  /** Whether a request for this model would get its lease at once. */
+  letsInAtOnce(model: ModelId): boolean {
+    return this.#scheduler().letsInAtOnce(model);
   }
 
   /** Whether the lease is out. */

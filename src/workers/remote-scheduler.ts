@@ -22,7 +22,7 @@ export class RemoteScheduler implements RequestScheduler {
   }
 
   /** That is known at the other end only. */
-  isFull(): boolean {
+  letsInAtOnce(): boolean {
     return false;
   }
 

@@ -1,6 +1,6 @@
 /** One client's connection: requests come one after the other, and the next one is not looked at before the last one is answered. */
 import type { Duplex } from "node:stream";
-import { TurnWriter } from "../../base/turn-writer.ts";
+import { isEndOfTurn, TurnWriter } from "../../base/turn-writer.ts";
 import { ChunkedBody, type ChunkListener } from "./chunked-body.ts";
 import type { ConnectionHost, Refusal } from "./connection-host.ts";
 import { endGently } from "./gentle-end.ts";
@@ -275,7 +275,13 @@ export class HttpConnection implements ResponseWay, ChunkListener {
     if (!keepsAlive) return this.#closeInOrder();
     this.#hasServed = true;
     if (this.#request?.isComplete !== true) return;
-    // An answer is over at the end of a turn: between two that were asked for in one packet, everybody else has one.
+    // Between two that were asked for in one packet, everybody else has a turn.
+    if (this.#ahead === null || isEndOfTurn()) this.#goOn();
+    else setImmediate(() => this.#goOn());
+  }
+
+  #goOn(): void {
+    if (this.#isClosing) return;
     try {
       this.#next();
     } catch (error) {

@@ -151,3 +151,15 @@ test("A client of HTTP/1.0 that hangs up while it is answered is reset, not show
     assert.equal(play.socket.hasEnded, false);
   }
 });
+
+test("An answer that is over cannot be cut any more: its connection may have gone on", async () => {
+  const play = await asked();
+  answerWith(play.played.response, "whole");
+  await play.settle();
+  play.played.response.cut();
+  await play.say("GET /next HTTP/1.1\r\nhost: x\r\n\r\n");
+  answerWith(play.at(1).response, "next");
+  await play.settle();
+  assert.deepEqual(bodiesIn(play.socket.heard), ["whole", "next"]);
+  assert.equal(play.socket.destroyed, false);
+});

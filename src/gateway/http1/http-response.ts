@@ -158,6 +158,8 @@ export class HttpResponse implements WriteWatch {
    * something is missing; any other one does if the connection is reset.
    */
   cut(): void {
+    // The connection may have gone on to its next request.
+    if (this.#isClosed) return;
     const { socket, writer } = this.#way;
     if (!socket.destroyed) writer.flush();
     // TLS has a word for the end, which is not said here: its absence is the cut.

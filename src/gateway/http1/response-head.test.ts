@@ -40,6 +40,17 @@ test("The date follows the clock", () => {
   for (const at of [NOW, NOW + 321, NOW + 322, NOW - 5_000, 0]) assert.equal(dateAt(at), new Date(at).toUTCString());
 });
 
+function passedDate(date: string): string | undefined {
+  const { text } = responseHead(200, [], answered(), { lines: "a: b\r\n", date, contentLength: "5" });
+  return /^HTTP\/1\.1 200 OK\r\na: b\r\ndate: (.*)\r\ncontent-length: 5\r\n/.exec(text)?.[1];
+}
+
+test("The date of another answer is passed on as it is, however often it was another one", () => {
+  for (const date of ["", "one", "one", "other", "one", ""]) assert.equal(passedDate(date), date);
+  assert.throws(() => passedDate("with\r\na line"), { code: "ERR_INVALID_CHAR" });
+  assert.equal(passedDate("one"), "one");
+});
+
 /** Status, headers, request; framing, whether the connection is kept. */
 const FRAMINGS: readonly [number, readonly string[], Partial<AnsweredRequest>, string, boolean][] = [
   [200, ["content-length", "1"], {}, "length", true],

@@ -111,7 +111,7 @@ function framingOf(hasBody: boolean, hasLength: boolean, httpVersion: string): F
   return httpVersion === "1.1" ? "chunked" : "to the end of the connection";
 }
 
-let passedDate = "";
+let passedDate: string | null = null;
 let passedLine = "";
 
 /** Those of one second are the same. */

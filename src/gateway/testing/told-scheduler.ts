@@ -16,7 +16,7 @@ export class ToldScheduler implements RequestScheduler {
     this.speak(() => this.reply(waiter));
   }
 
-  isFull(): boolean {
+  letsInAtOnce(): boolean {
     return false;
   }
 

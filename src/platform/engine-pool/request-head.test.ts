@@ -68,3 +68,28 @@ test("The length is told, and a request without a body has it where one is expec
   assert.equal(headOf({ method: "GET", headers: [] }, "h", NONE), "GET /v1/x HTTP/1.1\r\nhost: h\r\n\r\n");
   assert.equal(headOf({ headers: [] }, "h", NONE), "POST /v1/x HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n");
 });
+
+function behind(before: HeaderBlock, { method, path, host, more }: typeof USUAL): readonly string[] | null {
+  return parts(headOf({ method, path, headers: before.with("x-request-id", "id") }, host, more));
+}
+
+const USUAL = { method: "POST", path: "/v1/a", host: "127.0.0.1:1", more: NONE };
+
+for (const other of [
+  { ...USUAL, method: "PUT" },
+  { ...USUAL, path: "/v1/b" },
+  { ...USUAL, host: "127.0.0.1:2" },
+  { ...USUAL, more: new HeaderBlock(["authorization", "Bearer x"]) },
+]) {
+  const what = Object.keys(USUAL).find((key) => Reflect.get(other, key) !== Reflect.get(USUAL, key));
+  test(`A request that differs from those before in its ${what} alone is written as the first one is`, () => {
+    const block = new HeaderBlock(["a", "1"]);
+    for (const to of [USUAL, USUAL, USUAL, other, USUAL, USUAL, other, other, other, USUAL]) {
+      assert.deepEqual(behind(block, to), behind(new HeaderBlock(["a", "1"]), to));
+    }
+  });
+}
+
+test("What is no path is none for the first request either", () => {
+  for (const path of ["", "x", "/a b", "/\n"]) assert.equal(headOf({ path, headers: [] }, "h", NONE), null);
+});

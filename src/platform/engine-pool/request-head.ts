@@ -121,7 +121,7 @@ function isPath(path: string): boolean {
 }
 
 /** Most requests go where the one before went. */
-let lastPath = "";
+let lastPath = "/";
 
 function isMethod(method: unknown): method is string {
   return typeof method === "string" && method !== "CONNECT" && (method === "POST" || TOKEN.test(method));
