@@ -7,8 +7,11 @@ import { AWAKE_MODEL, chatBody, requestBytes } from "./exchanges.ts";
 import { Wire } from "./wire.ts";
 
 const PER_SECOND = 500;
-const ROUND_MS = 2_000;
-const ROUNDS = 7;
+/** Short, since from second to second the machine's speed differs by more than the contenders do. */
+const ROUND_MS = 400;
+const ROUNDS = 35;
+const WARM_UP_MS = 2_000;
+const CONNECTIONS = 16;
 
 /** Who is compared. */
 const NAMES: readonly string[] = ["direct", "haproxy", "nginx", "llmux 0.3.0", "llama-swap", RUNTIME, LLMUX];
@@ -21,14 +24,20 @@ export async function addedLatency(field: Field): Promise<{ table: Table; checks
   const contenders = NAMES.map((name) => named(field, name)).filter((one) => one !== null);
   const medians = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   const all = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
-  for (const contender of contenders) await play(contender);
+  const wires = new Map<Contender, Wire[]>();
+  for (const contender of contenders) {
+    const opened = Array.from({ length: CONNECTIONS }, () => Wire.open(contender.port));
+    wires.set(contender, await Promise.all(opened));
+    await play(contender, wires.get(contender) ?? [], WARM_UP_MS);
+  }
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const contender of contenders) {
-      const latencies = await play(contender);
+      const latencies = await play(contender, wires.get(contender) ?? [], ROUND_MS);
       medians.get(contender.name)?.push(medianOf(latencies));
       all.get(contender.name)?.push(...latencies);
     }
   }
+  for (const wire of [...wires.values()].flat()) wire.close();
   const direct = medians.get("direct") ?? [];
   const addedBy = (name: string): number =>
     medianOf((medians.get(name) ?? []).map((median, round) => median - (direct[round] ?? 0)));
@@ -54,11 +63,10 @@ export async function addedLatency(field: Field): Promise<{ table: Table; checks
   };
 }
 
-/** From sending to the last byte, in ms, for each request. */
-async function play({ port, name }: Contender): Promise<number[]> {
+/** From sending to the last byte, in ms, for each request. Where all connections are in use, another one is added to `wires`. */
+async function play({ port, name }: Contender, wires: Wire[], roundMs: number): Promise<number[]> {
   const request = requestBytes(KEY, "json", chatBody(AWAKE_MODEL, false));
-  const idle = await Promise.all(Array.from({ length: 16 }, () => Wire.open(port)));
-  const wires = new Set(idle);
+  const idle = [...wires];
   const latencies: number[] = [];
   const running = new Set<Promise<void>>();
   const ask = async (wire: Wire): Promise<void> => {
@@ -69,15 +77,19 @@ async function play({ port, name }: Contender): Promise<number[]> {
     idle.push(wire);
   };
   const beganAtMs = performance.now();
-  for (let sent = 0; sent < (PER_SECOND * ROUND_MS) / 1_000; sent += 1) {
+  for (let sent = 0; sent < (PER_SECOND * roundMs) / 1_000; sent += 1) {
     const waitMs = beganAtMs + (sent * 1_000) / PER_SECOND - performance.now();
     if (waitMs > 0) await setTimeout(waitMs);
-    const wire = idle.shift() ?? (await Wire.open(port));
-    wires.add(wire);
+    const wire = idle.shift() ?? (await another(port, wires));
     const asked = ask(wire).finally(() => running.delete(asked));
     running.add(asked);
   }
   await Promise.all(running);
-  for (const wire of wires) wire.close();
   return latencies;
+}
+
+async function another(port: number, wires: Wire[]): Promise<Wire> {
+  const wire = await Wire.open(port);
+  wires.push(wire);
+  return wire;
 }
