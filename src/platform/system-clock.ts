@@ -1,4 +1,5 @@
 /** The machine's clock and timers. */
+// The global of this name is a getter, which each look at the clock would call.
 import { performance } from "node:perf_hooks";
 import type { Clock } from "../ports/clock.ts";
 
