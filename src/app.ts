@@ -275,6 +275,7 @@ export function createApp(config: Config, options: AppOptions): App {
       scheduler.onShutdown(config.shutdownTimeoutMs, clock.nowMs());
       await finished.promise;
       await gateway.idle();
+      orchestrator.letGo();
       await recorder?.close();
       await closeDoors();
     },

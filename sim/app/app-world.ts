@@ -53,6 +53,8 @@ export class AppWorld {
   #killsLeft: number;
   #startsLeft = STARTS_MAX;
   #nextLookMs = HANGING_LOOK_MS;
+  /** Whose processes lived on when llmux had drained. */
+  #stubborn: readonly string[] = [];
   endBeganAtMs: number | null = null;
   endedAtMs: number | null = null;
   killedAtMs: number | null = null;
@@ -152,7 +154,7 @@ export class AppWorld {
     const hasEnded = this.#phase === "ended" || this.#phase === "killed";
     referee.demand(hasEnded, "the end comes", () => "the end never comes");
     const isOrderly = this.#phase === "ended";
-    checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly });
+    checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly, stubborn: this.#stubborn });
     for (const { plan, askedAtMs } of clients.active) {
       const hasHung = plan.pause === null && (killedAtMs === null || (askedAtMs ?? 0) <= killedAtMs);
       referee.demand(!hasHung, "no client hangs", () => `${requestIdOf(plan)} never ends`);
@@ -222,6 +224,7 @@ export class AppWorld {
     if (this.#phase !== "starting") return;
     this.life = this.#newLife();
     this.#requests.onNewLife();
+    this.engines.residues.onNewLife();
     this.#start();
   }
 
@@ -245,6 +248,7 @@ export class AppWorld {
     if (this.#phase !== "draining") return;
     this.note("drained", "");
     this.#phase = "ended";
+    this.#stubborn = this.engines.living.map(({ name }) => name);
     this.endedAtMs = this.clock.nowMs;
   }
 
@@ -252,6 +256,7 @@ export class AppWorld {
     if (entry.kind === "state changed") {
       this.#stateChanges.set(entry.model, (this.#stateChanges.get(entry.model) ?? 0) + 1);
     }
+    if (entry.kind === "switch started" || entry.kind === "switch redirected") this.engines.residues.onSwitch(entry.to);
     const id = "waiter" in entry ? entry.waiter : 0;
     const about =
       "failure" in entry ? ` (${entry.failure.code})` : entry.kind === "state changed" ? ` to ${entry.to.kind}` : "";

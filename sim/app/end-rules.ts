@@ -13,13 +13,15 @@ export interface Remains {
   readonly stateDir: string;
   /** It has drained; else it was killed by a second signal. */
   readonly isOrderly: boolean;
+  /** Whose processes lived on when it had ended, because nothing ends them. */
+  readonly stubborn: readonly string[];
 }
 
 /**
  * Rule "the end leaves nothing": no process, no timer, no listener, no connection, no call, no lock; and after an orderly end
- * no lease, nobody who waits, and no record on disk of an engine.
+ * no lease, nobody who waits, and no record on disk of an engine but of those that the next start must end.
  */
-export function checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly }: Remains): void {
+export function checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly, stubborn }: Remains): void {
   const nothing = (condition: boolean, message: () => string): void =>
     referee.demand(condition, "the end leaves nothing", message);
   const { living } = engines.processes;
@@ -33,7 +35,9 @@ export function checkWhatIsLeft({ referee, life, engines, stateDir, isOrderly }:
   if (!isOrderly) return;
   nothing(pools === 0, () => `${pools} connection pools are open`);
   const records = recordsIn(stateDir);
-  nothing(records.length === 0, () => `records of engines are left: ${records.join(", ")}`);
+  const expected = stubborn.map((model) => `${model}.json`).toSorted();
+  const areThose = records.toSorted().join(", ") === expected.join(", ");
+  nothing(areThose, () => `records of engines are left: ${records.join(", ")}, and not ${expected.join(", ")}`);
   life.books.checkEnd();
   const { phase, models } = life.app.snapshot();
   nothing(phase === "finished", () => `the scheduler is ${phase}`);

@@ -102,7 +102,7 @@ export class SimulatedEngine {
       onSleepEnds: (freed) => this.#onSleepEnds(freed),
       onWakeBegins: () => this.#onWakeBegins(),
       onWakeEnds: (schedules) => this.#onWakeEnds(schedules),
-      onWakeFailed: () => this.#hold(start.model.residueBytes),
+      onWakeFailed: () => this.#giveBack(start.model.residueBytes),
     });
     this.#boot();
   }
@@ -138,7 +138,7 @@ export class SimulatedEngine {
   // ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #boot(): void {
-    const { model, marker, commandLine, gpus, faults } = this.start;
+    const { model, marker, commandLine, faults } = this.start;
     const startMs = faults.start === "slow" ? SLOW_START_FACTOR * model.startMs : model.startMs;
     if (faults.start !== null) this.hasFailed = true;
     this.#enter("starting");
@@ -154,8 +154,8 @@ export class SimulatedEngine {
       this.#print("INFO 11-01 12:00:01 [core.py:1] Initializing a V1 LLM engine");
     });
     this.#after(MEMORY_AT * startMs, () => {
-      this.#world.ledger.set(this.#core?.pid ?? 0, gpus, model.awakeBytes);
-      this.#print("Loading safetensors checkpoint shards:  50% Completed | 2/4");
+      if (!this.#take(model.awakeBytes)) return this.#endForWantOfMemory();
+      return this.#print("Loading safetensors checkpoint shards:  50% Completed | 2/4");
     });
     if (faults.start === "never ready") return;
     this.#after(startMs, () => {
@@ -262,19 +262,22 @@ export class SimulatedEngine {
 
   #onSleepEnds(freed: boolean): void {
     const { awakeBytes, residueBytes, tellsFreed } = this.start.model;
-    if (freed) this.#hold(residueBytes);
+    if (freed) this.#giveBack(residueBytes);
     const [was, is] = [freed ? awakeBytes - residueBytes : 0, freed ? residueBytes : awakeBytes];
     if (tellsFreed || !this.#world.scenario.settings.hasProbe) {
       this.#print(`Sleep mode freed ${gib(was)} GiB memory, ${gib(is)} GiB memory is still in use.`);
     }
     this.#enter("asleep");
+    this.#world.residues.onAsleep(this);
     this.#world.rules.onAsleep(this.#world.scenario.settings.hostMemoryBytes);
   }
 
-  #onWakeBegins(): void {
+  #onWakeBegins(): boolean {
     this.#enter("waking");
     this.#world.rules.onChangeBegins(this, "waking");
-    this.#hold(this.start.model.awakeBytes);
+    const hasRoom = this.#take(this.start.model.awakeBytes);
+    if (!hasRoom) this.#world.note("wakes without room", this.name);
+    return hasRoom;
   }
 
   #onWakeEnds(schedules: boolean): void {
@@ -284,8 +287,15 @@ export class SimulatedEngine {
     for (const generation of this.#running) generation.thaw();
   }
 
-  #hold(bytes: number): void {
-    if (this.#core !== null && this.#isCoreAlive) this.#world.ledger.set(this.#core.pid, this.start.gpus, bytes);
+  #take(bytes: number): boolean {
+    const { ledger, residues } = this.#world;
+    if (this.#core === null || !this.#isCoreAlive) return true;
+    const unknownBytes = (gpu: string): number => residues.unknownBytes(this.name, gpu);
+    return ledger.take({ pid: this.#core.pid, gpus: this.start.gpus, bytes, unknownBytes });
+  }
+
+  #giveBack(bytes: number): void {
+    if (this.#core !== null && this.#isCoreAlive) this.#world.ledger.giveBack(this.#core.pid, this.start.gpus, bytes);
   }
 
   // ── end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -322,11 +332,20 @@ export class SimulatedEngine {
     this.#endLeader({ exitCode: null, signal: "SIGSEGV" });
   }
 
+  /** As vLLM does at its start. */
+  #endForWantOfMemory(): void {
+    this.#world.note("starts without room", this.name);
+    this.hasFailed = true;
+    this.#print("ValueError: Free memory on device cuda:0 on startup is less than desired GPU memory utilization.");
+    this.#endCore();
+    this.#world.clock.after(CORE_NEWS_MS, () => this.#endLeader({ exitCode: 1, signal: null }));
+  }
+
   #endCore(): void {
     if (!this.#isCoreAlive) return;
     this.#isCoreAlive = false;
     if (this.#core === null) return;
-    this.#world.ledger.set(this.#core.pid, this.start.gpus, 0);
+    this.#world.ledger.giveBack(this.#core.pid, this.start.gpus, 0);
     this.#world.processes.end(this.#core.pid);
     this.#world.note("core ended", this.name);
   }

@@ -9,6 +9,7 @@ import { FaultBook } from "./fault-book.ts";
 import { GpuLedger } from "./gpu-ledger.ts";
 import { ProcessTable, type StartedProgram } from "./process-table.ts";
 import type { Referee } from "./referee.ts";
+import { Residues } from "./residues.ts";
 import type { AppScenario, SimulatedModel } from "./scenario.ts";
 
 /** What an engine knows of the world. */
@@ -20,6 +21,7 @@ export interface EngineSurroundings {
   readonly processes: ProcessTable;
   readonly ledger: GpuLedger;
   readonly rules: EngineRules;
+  readonly residues: Residues;
   readonly note: (what: string, model: string, id?: number) => void;
   onRequestArrived(client: number, engine: SimulatedEngine): void;
   onRequestLeft(client: number): void;
@@ -36,6 +38,7 @@ export class SimulatedEngines {
   readonly ledger: GpuLedger;
   readonly faults: FaultBook;
   readonly rules: EngineRules;
+  readonly residues: Residues;
   readonly #surroundings: EngineSurroundings;
   readonly #scenario: AppScenario;
   readonly #byPort = new Map<number, SimulatedEngine>();
@@ -48,8 +51,9 @@ export class SimulatedEngines {
     this.ledger = new GpuLedger(gpuSizes(scenario), referee);
     this.faults = new FaultBook(scenario.faults);
     this.rules = new EngineRules(clock, () => this.living, referee);
-    const { processes, ledger, faults, rules } = this;
-    this.#surroundings = { scenario, clock, referee, processes, ledger, faults, rules, ...news };
+    this.residues = new Residues(clock, scenario.settings, () => this.living);
+    const { processes, ledger, faults, rules, residues } = this;
+    this.#surroundings = { scenario, clock, referee, processes, ledger, faults, rules, residues, ...news };
   }
 
   /** Those of which a process lives. */

@@ -2,7 +2,19 @@
 import type { GpuMemory } from "../../src/ports/gpu-probe.ts";
 import type { Referee } from "./referee.ts";
 
-/** Rule "GPU memory is never over-committed": what all processes hold of a GPU is never more than it has. */
+/** A process that takes more. */
+export interface Taking {
+  readonly pid: number;
+  readonly gpus: readonly string[];
+  readonly bytes: number;
+  /** How much others hold of that GPU of which llmux could not know yet. */
+  readonly unknownBytes: (gpu: string) => number;
+}
+
+/**
+ * Rule "GPU memory is never over-committed": nobody comes up where too little is left, as far as that can be known. Nobody gets
+ * what is not there, either.
+ */
 export class GpuLedger {
   readonly #totalBytes: ReadonlyMap<string, number>;
   /** By GPU, then by pid. */
@@ -15,16 +27,28 @@ export class GpuLedger {
     this.#referee = referee;
   }
 
-  /** From now on the process holds this much of each of these GPUs; 0: nothing. */
-  set(pid: number, gpus: readonly string[], bytes: number): void {
+  /** False, with nothing changed, where a GPU has not got so much. */
+  take({ pid, gpus, bytes, unknownBytes }: Taking): boolean {
+    let fits = true;
     for (const gpu of gpus) {
-      const held = this.#held.get(gpu);
-      if (held === undefined) throw new Error(`there is no GPU ${gpu}`);
+      const held = this.#heldOf(gpu);
+      const [used, total] = [sum(held.values()) - (held.get(pid) ?? 0) + bytes, this.#totalBytes.get(gpu) ?? 0];
+      if (used <= total) continue;
+      fits = false;
+      const what = (): string =>
+        `GPU ${gpu} has ${total} bytes, and with ${bytes} of ${pid} it would be ${used}: ${JSON.stringify([...held])}`;
+      this.#referee.demand(used - unknownBytes(gpu) <= total, "GPU memory is never over-committed", what);
+    }
+    if (fits) for (const gpu of gpus) this.#heldOf(gpu).set(pid, bytes);
+    return fits;
+  }
+
+  /** From now on the process holds only this much of each of these GPUs, if it held more; 0: nothing. */
+  giveBack(pid: number, gpus: readonly string[], bytes: number): void {
+    for (const gpu of gpus) {
+      const held = this.#heldOf(gpu);
       if (bytes === 0) held.delete(pid);
-      else held.set(pid, bytes);
-      const [used, total] = [sum(held.values()), this.#totalBytes.get(gpu) ?? 0];
-      const what = (): string => `GPU ${gpu} has ${total} bytes, and ${used} are held: ${JSON.stringify([...held])}`;
-      this.#referee.demand(used <= total, "GPU memory is never over-committed", what);
+      else held.set(pid, Math.min(bytes, held.get(pid) ?? 0));
     }
   }
 
@@ -46,8 +70,14 @@ export class GpuLedger {
     return Array.from(this.#totalBytes, ([index, totalBytes]) => ({
       index,
       totalBytes,
-      usedBytes: sum(this.#held.get(index)?.values() ?? []),
+      usedBytes: sum(this.#heldOf(index).values()),
     }));
+  }
+
+  #heldOf(gpu: string): Map<number, number> {
+    const held = this.#held.get(gpu);
+    if (held === undefined) throw new Error(`there is no GPU ${gpu}`);
+    return held;
   }
 }
 

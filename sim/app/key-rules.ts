@@ -52,9 +52,11 @@ export class KeyRules {
     const running = all.filter(({ onEngine }) => onEngine > 0).length;
     const most = key.inFlightMax ?? Infinity;
     this.#demand(running <= most, client, () => `is one of ${running} in progress, and its key may have ${most}`);
-    if (key.requestsPerMinute === null || client.arrivals > 1) return;
+    // When a pipelined request was let in nobody can tell from outside: llmux looks at it after the answer to the one before.
+    if (key.requestsPerMinute === null || client.arrivals > 1 || plan.isPipelined) return;
     const [atMs, max] = [client.askedAtMs ?? 0, 2 * key.requestsPerMinute];
-    const taken = all.filter((other) => other.arrivals > 0 && isWithin(other.askedAtMs, atMs - MINUTE_MS, atMs)).length;
+    const certain = all.filter((other) => other.arrivals > 0 && !other.plan.isPipelined);
+    const taken = certain.filter((other) => isWithin(other.askedAtMs, atMs - MINUTE_MS, atMs)).length;
     this.#demand(taken <= max, client, () => `is one of ${taken} in a minute, and there can be ${max}`);
   }
 
@@ -76,7 +78,9 @@ export class KeyRules {
     const atMs = client.askedAtMs ?? 0;
     const others = this.#of(key.name).filter((other) => other !== client);
     if (code === "rate_limit_exceeded") {
-      const asked = others.filter(({ askedAtMs }) => isWithin(askedAtMs, atMs - MINUTE_MS, atMs)).length;
+      // It is refused as soon as it is looked at.
+      const lookedAtMs = client.plan.isPipelined ? (client.endedAtMs ?? atMs) : atMs;
+      const asked = others.filter((other) => couldBeLookedAt(other, lookedAtMs - MINUTE_MS, lookedAtMs)).length;
       return key.requestsPerMinute !== null && asked >= key.requestsPerMinute;
     }
     const open = others.filter(({ plan, end, endedAtMs }) => {
@@ -98,6 +102,12 @@ export class KeyRules {
     const tell = (): string => `${requestIdOf(plan)} ${message()}`;
     this.#referee.demand(condition, "a key opens what it is for, and no more", tell);
   }
+}
+
+/** A pipelined request is looked at some time before its end. */
+function couldBeLookedAt({ plan, askedAtMs, endedAtMs }: SimulatedClient, fromMs: number, toMs: number): boolean {
+  if (!plan.isPipelined) return isWithin(askedAtMs, fromMs, toMs);
+  return askedAtMs !== null && askedAtMs <= toMs && (endedAtMs ?? Infinity) >= fromMs;
 }
 
 function isWithin(askedAtMs: number | null, fromMs: number, toMs: number): boolean {

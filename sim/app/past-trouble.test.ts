@@ -5,6 +5,8 @@ import { quiet } from "./quiet-scenario.ts";
 import type { AppScenario } from "./scenario.ts";
 import { simulateApp } from "./simulate-app.ts";
 
+const GIB = 1024 ** 3;
+
 test("an app that was killed has no timers left", async () => {
   const scenario = { ...quiet(), end: { kind: "kill", atMs: 100_000 } } as const;
   const model = { ...scenario.models[0], isPreloaded: true } as AppScenario["models"][number];
@@ -86,4 +88,33 @@ test("a stream that was promised by a heartbeat does not fall silent while its e
     clients: [slow, { ...slow, id: 2, atMs: 30_000 }],
   });
   assert.equal(broken, null);
+});
+
+test("an app whose engine nothing ends has nothing left when it has ended, but the record for the next one", async () => {
+  const faults = [
+    { kind: "ignores SIGTERM", model: "a", nth: 1 },
+    { kind: "hangs in the kernel", model: "a", nth: 1, forMs: 60_000 },
+  ] as const;
+  const { broken } = await simulateApp({ ...quiet(), faults });
+  assert.equal(broken, null);
+});
+
+test("a sleeper that leaves more than there is room for, which nobody could know, costs the next one a second try", async () => {
+  const scenario = quiet();
+  const [client] = scenario.clients;
+  const [model] = scenario.models;
+  assert.ok(model !== undefined);
+  const common = { ...model, sleepLevel: 1, residueBytes: GIB, gpus: null, port: null, tellsNeed: true } as const;
+  // Room for the largest one alone, with what two leave behind: the pinned one beside b leaves none for what a leaves behind.
+  const models = [
+    { ...common, name: "pinned", awakeBytes: 3 * GIB, isPinned: true },
+    { ...common, name: "a", awakeBytes: 30 * GIB },
+    { ...common, name: "b", awakeBytes: 30 * GIB },
+  ];
+  const asks = (id: number, name: string) => ({ ...client, id, atMs: 60_000 * id, model: name });
+  const clients = [asks(1, "pinned"), asks(2, "a"), asks(3, "b")];
+  const settings = { ...scenario.settings, roomFor: 1, tellsGpus: true, hasProbe: true };
+  const { broken, lines } = await simulateApp({ ...scenario, settings, models, clients }, { keepLines: true });
+  assert.equal(broken, null);
+  assert.ok(lines.some((line) => line.includes("without room")));
 });

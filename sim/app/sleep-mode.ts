@@ -15,7 +15,8 @@ export interface SleepModeHost {
   onSleepBegins(keepsRunning: boolean): void;
   /** `freed`: the memory is down to the residue. */
   onSleepEnds(freed: boolean): void;
-  onWakeBegins(): void;
+  /** False when its GPUs have too little memory for it. */
+  onWakeBegins(): boolean;
   /** `schedules`: requests run again. */
   onWakeEnds(schedules: boolean): void;
   /** A wake has failed, and what it had taken is given back. */
@@ -118,12 +119,12 @@ export class SleepMode {
 
   #wake(tags: string | null, answered: Answered): void {
     if (this.#level === 0) return this.#quick(answered, OK);
-    if (tags !== "kv_cache") this.#host.onWakeBegins();
+    const hasRoom = tags === "kv_cache" || this.#host.onWakeBegins();
     this.#operation = "wake";
     const { wakeMs, saysAwake } = this.#host.model;
     const isWhole = tags !== "weights";
     this.#run("wake", tags === null ? wakeMs : wakeMs / 2, answered, OUT_OF_MEMORY, (does) => {
-      if (does === "500") {
+      if (does === "500" || !hasRoom) {
         // The weights stay where they are when there is no room for the rest.
         if (tags !== "kv_cache") this.#host.onWakeFailed();
         return null;

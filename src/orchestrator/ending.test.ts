@@ -5,23 +5,40 @@ import { FakeClock, settled } from "./testing/fake-clock.ts";
 import { FakeProcesses, type FakeProcess } from "./testing/fake-processes.ts";
 
 function ending(...family: readonly FakeProcess[]) {
+  let crashed = false;
   const processes = new FakeProcesses().add(...family);
   const clock = new FakeClock();
   const parts = {
     leaderPid: 100,
     left: () => processes.members(100),
     leaderLives: () => processes.all.has(100),
+    leaderCrashed: () => crashed,
     graceMs: 1_000,
   };
   let left: readonly number[] | null = null;
   const ended = endProcesses(parts, processes, clock).then((pids) => (left = pids));
-  return { processes, clock, ended, left: () => left };
+  const crash = (): void => {
+    crashed = true;
+    processes.end(100);
+  };
+  return { processes, clock, ended, left: () => left, crash };
 }
 
 test("nobody there, nobody signalled", async () => {
   const { processes, ended } = ending();
   assert.deepEqual(await ended, []);
   assert.deepEqual(processes.signals, []);
+});
+
+test("a leader that crashes when it is told to end cleans nothing up: its children are killed at once", async () => {
+  const heeds = ["SIGKILL"] as const;
+  const { processes, clock, left, crash } = ending({ pid: 100, leader: 100, heeds }, { pid: 101, leader: 100, heeds });
+  await clock.pass(5);
+  assert.equal(left(), null);
+  crash();
+  await clock.pass(10);
+  assert.deepEqual(left(), []);
+  assert.deepEqual(processes.signals, ["SIGTERM 100,101", "SIGKILL 101"]);
 });
 
 test("an engine that heeds SIGTERM is not killed, and its children have the time to follow it", async () => {

@@ -21,6 +21,8 @@ export interface Ending {
   readonly left: () => readonly number[];
   /** Whether the leader itself lives: without it nobody will clean up the rest, so there is no grace. */
   readonly leaderLives: () => boolean;
+  /** Whether the leader was ended by another signal than ours while we waited, which is no time to clean up; false where unknown. */
+  readonly leaderCrashed?: () => boolean;
   /** From SIGTERM to SIGKILL in ms. */
   readonly graceMs: number;
 }
@@ -37,7 +39,7 @@ export async function endProcesses(ending: Ending, processes: ProcessHost, clock
     processes.signal(ending.leaderPid, first, "SIGTERM");
     await until(() => !ending.leaderLives(), ending.graceMs, clock);
     // A leader that ended in order has told its children to end; killed on the spot, they would leave shared memory behind.
-    if (!ending.leaderLives()) {
+    if (!ending.leaderLives() && ending.leaderCrashed?.() !== true) {
       await until(() => !processes.groupExists(ending.leaderPid), Math.min(ending.graceMs, CHILDREN_MS), clock);
     }
   }

@@ -52,6 +52,8 @@ export interface EngineKeeper {
   sleep(level: LiveSleepLevel, running: "none" | "kept"): void;
   stop(): void;
   kill(): void;
+  /** llmux ends: what it does for an engine that could not be ended is over as well, so that nothing of it keeps the process. */
+  letGo(): void;
 }
 
 /** Where its answers go. */

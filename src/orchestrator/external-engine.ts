@@ -108,6 +108,10 @@ export class ExternalEngine implements EngineKeeper {
     this.#isKilled = true;
     this.#unwatch();
     this.#operations.abort();
+    this.letGo();
+  }
+
+  letGo(): void {
     void this.#connection?.destroy();
   }
 

@@ -105,6 +105,11 @@ export class Orchestrator implements EngineDirectory {
     for (const supervisor of this.#supervisors.values()) supervisor.kill();
   }
 
+  /** To be called when all stops have answered, and llmux ends whatever they said. */
+  letGo(): void {
+    for (const supervisor of this.#supervisors.values()) supervisor.letGo();
+  }
+
   #isAloneOnGpus(spec: EngineSpec): boolean {
     const neighbours = this.#options.engines.filter(
       ({ name, gpus }) =>

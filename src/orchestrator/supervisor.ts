@@ -121,8 +121,13 @@ export class EngineSupervisor implements EngineKeeper {
     const { plan } = life;
     // Its end is not awaited; the record stays, so the next start makes sure.
     if (plan.stop !== null) void this.#run(plan.stop.command, plan.stop.timeoutMs, NEVER);
+    this.letGo();
+  }
+
+  /** The record stays, so the next start tries again to end what is left. */
+  letGo(): void {
     this.#output.end();
-    void life.connection.dispatcher.destroy();
+    void this.#life?.connection.dispatcher.destroy();
   }
 
   #begin(name: "start" | "wake" | "sleep", work: (signal: AbortSignal) => Promise<() => void>): void {
@@ -276,6 +281,7 @@ export class EngineSupervisor implements EngineKeeper {
         leaderPid: life.process.pid,
         left: life.processes,
         leaderLives: () => life.exit === null,
+        leaderCrashed: () => (life.exit?.signal ?? "SIGTERM") !== "SIGTERM",
         graceMs: limits.stopGraceMs,
       },
       processes,

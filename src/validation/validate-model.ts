@@ -197,7 +197,9 @@ class Subject {
   /** Null when no process is left, else what is. */
   async end(): Promise<Failure | null> {
     this.isAwake = false;
-    return this.#answerTo(() => this.#orchestrator.effects.stop(this.#model));
+    const failed = await this.#answerTo(() => this.#orchestrator.effects.stop(this.#model));
+    if (failed !== null) this.#orchestrator.letGo();
+    return failed;
   }
 
   async #do(operation: () => void): Promise<void> {
