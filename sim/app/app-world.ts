@@ -53,6 +53,8 @@ export class AppWorld {
   #killsLeft: number;
   #startsLeft = STARTS_MAX;
   #nextLookMs = HANGING_LOOK_MS;
+  /** Somebody wants to end it, and it was not there. */
+  #isEndDue = false;
   /** Whose processes lived on when llmux had drained. */
   #stubborn: readonly string[] = [];
   endBeganAtMs: number | null = null;
@@ -117,6 +119,9 @@ export class AppWorld {
     // A signal during a start: the program ends it at once.
     const { end } = this.scenario;
     if (this.endBeganAtMs !== null) return;
+    // Between two lives nobody hears a signal: it comes again when there is somebody.
+    this.#isEndDue = this.life.isKilled;
+    if (this.#isEndDue) return;
     this.note(`end: ${end.kind}`, "");
     this.endBeganAtMs = this.clock.nowMs;
     this.engines.rules.endBeganAtMs = this.clock.nowMs;
@@ -207,6 +212,7 @@ export class AppWorld {
     this.referee.demand(left.length === 0, "the next start ends what was left", () =>
       left.map(({ name, leader }) => `${name} (pid ${leader.pid}) was left by the last run, and still runs`).join(", "),
     );
+    if (this.#isEndDue) this.beginEnd();
   }
 
   /** Only one thing keeps llmux from starting here: processes that cannot be ended yet. */

@@ -61,6 +61,11 @@ export class LlmuxLife {
     });
   }
 
+  /** By SIGKILL. */
+  get isKilled(): boolean {
+    return this.#isKilled;
+  }
+
   get holdsLock(): boolean {
     return this.#world.stateLock.holder === this;
   }
