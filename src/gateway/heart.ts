@@ -66,10 +66,12 @@ export class Heart {
   }
 
   #arm(dueMs: number): void {
-    if (this.#timer !== null && this.#timer.dueMs <= dueMs) return;
-    this.#timer?.handle.cancel();
     const { clock } = this.#options;
-    const handle = clock.after(Math.max(0, dueMs - clock.nowMs()), () => this.#beat());
+    const nowMs = clock.nowMs();
+    // One that is overdue comes at any moment: a new one would only be later.
+    if (this.#timer !== null && this.#timer.dueMs <= Math.max(dueMs, nowMs)) return;
+    this.#timer?.handle.cancel();
+    const handle = clock.after(Math.max(0, dueMs - nowMs), () => this.#beat());
     this.#timer = { handle, dueMs };
   }
 
