@@ -26,6 +26,7 @@ import type { Snapshot } from "./core/snapshot.ts";
 import type { GatewayLimits } from "./gateway/server.ts";
 import { configuredMachine, type Machine } from "./machine.ts";
 import { Orchestrator, type EngineEvents, type OrchestratorOptions } from "./orchestrator/orchestrator.ts";
+import { Alarm } from "./ports/alarm.ts";
 import type { HttpClient } from "./ports/http-client.ts";
 import type { Log } from "./ports/log.ts";
 import type { InstanceLock } from "./platform/instance-lock.ts";
@@ -95,7 +96,8 @@ export function createApp(config: Config, options: AppOptions): App {
     },
     engineEvents(() => scheduler, clock),
   );
-  const alarm = createAlarm(clock, (nowMs) => scheduler.onAlarm(nowMs));
+  const alarm = new Alarm(clock, () => scheduler.onAlarm(clock.nowMs()));
+  let isKilled = false;
   const history = new SwitchHistory();
   const stories = new ModelStories(history);
   const effects: Effects = {
@@ -103,7 +105,7 @@ export function createApp(config: Config, options: AppOptions): App {
     grant: (lease) => front.grant(lease),
     refuse: (waiter, reason) => front.refuse(waiter, reason),
     revoke: (lease, reason) => front.revoke(lease, reason),
-    alarmAt: alarm.set,
+    alarmAt: (atMs) => alarm.set(isKilled ? null : atMs),
     record(entry) {
       front.record(entry);
       metrics.record(entry);
@@ -281,7 +283,8 @@ export function createApp(config: Config, options: AppOptions): App {
     },
     kill() {
       orchestrator.killAll();
-      alarm.end();
+      isKilled = true;
+      alarm.set(null);
       lock?.release();
       // Who embeds us lives on: nobody is to come in any more.
       killed.reject(new Error("llmux was killed during its start"));
@@ -356,24 +359,5 @@ function engineEvents(scheduler: () => Scheduler, clock: Platform["clock"]): Eng
     onStopFailed: (model, reason) => scheduler().onStopFailed(model, reason, clock.nowMs()),
     onCrashed: (model, reason) => scheduler().onCrashed(model, reason, clock.nowMs()),
     onMemoryMeasured: (model, measured) => scheduler().onMemoryMeasured(model, measured, clock.nowMs()),
-  };
-}
-
-/** The scheduler's single alarm, on a real timer. */
-function createAlarm(
-  clock: Platform["clock"],
-  ring: (nowMs: number) => void,
-): { set: (atMs: number | null) => void; end: () => void } {
-  let timer: ReturnType<Platform["clock"]["after"]> | null = null;
-  let isOver = false;
-  return {
-    end() {
-      isOver = true;
-      timer?.cancel();
-    },
-    set(atMs) {
-      timer?.cancel();
-      timer = atMs === null || isOver ? null : clock.after(atMs - clock.nowMs(), () => ring(clock.nowMs()));
-    },
   };
 }

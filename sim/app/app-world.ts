@@ -55,8 +55,8 @@ export class AppWorld {
   #nextLookMs = HANGING_LOOK_MS;
   /** Somebody wants to end it, and it was not there. */
   #isEndDue = false;
-  /** Whose processes lived on when llmux had drained. */
-  #stubborn: readonly string[] = [];
+  /** Those that llmux has given up ending. */
+  #stubborn: string[] = [];
   endBeganAtMs: number | null = null;
   endedAtMs: number | null = null;
   killedAtMs: number | null = null;
@@ -229,6 +229,7 @@ export class AppWorld {
   #restart(): void {
     if (this.#phase !== "starting") return;
     this.life = this.#newLife();
+    this.#stubborn = [];
     this.#requests.onNewLife();
     this.engines.residues.onNewLife();
     this.#start();
@@ -254,7 +255,6 @@ export class AppWorld {
     if (this.#phase !== "draining") return;
     this.note("drained", "");
     this.#phase = "ended";
-    this.#stubborn = this.engines.living.map(({ name }) => name);
     this.endedAtMs = this.clock.nowMs;
   }
 
@@ -263,6 +263,7 @@ export class AppWorld {
       this.#stateChanges.set(entry.model, (this.#stateChanges.get(entry.model) ?? 0) + 1);
     }
     if (entry.kind === "switch started" || entry.kind === "switch redirected") this.engines.residues.onSwitch(entry.to);
+    if (entry.kind === "stop failed" && entry.retryAtMs === null) this.#stubborn.push(entry.model);
     const id = "waiter" in entry ? entry.waiter : 0;
     const about =
       "failure" in entry ? ` (${entry.failure.code})` : entry.kind === "state changed" ? ` to ${entry.to.kind}` : "";

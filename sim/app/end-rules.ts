@@ -13,7 +13,7 @@ export interface Remains {
   readonly stateDir: string;
   /** It has drained; else it was killed by a second signal. */
   readonly isOrderly: boolean;
-  /** Whose processes lived on when it had ended, because nothing ends them. */
+  /** Those that it has given up ending. */
   readonly stubborn: readonly string[];
 }
 

@@ -63,6 +63,7 @@ export class EngineConnections {
   }
 
   #call({ method, url, json, timeoutMs, signal, over }: HttpCall): Promise<HttpAnswer> {
+    if (this.#isSevered) return new Promise(() => {});
     const { clock } = this.#finder;
     this.#calls += 1;
     return new Promise<HttpAnswer>((resolve, reject) => {

@@ -125,7 +125,11 @@ export class LlmuxLife {
       });
     return {
       ...host,
+      signal: (leaderPid, pids, signal) => {
+        if (!this.#isKilled) host.signal(leaderPid, pids, signal);
+      },
       spawn: async (request) => {
+        if (this.#isKilled) return new Promise(() => {});
         const { pid, exited }: EngineProcess = await unlessKilled(host.spawn(request));
         return { pid, exited: unlessKilled(exited) };
       },

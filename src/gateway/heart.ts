@@ -3,7 +3,8 @@
  * silence for the end. All that wait share one timer.
  */
 import type { ModelId } from "../core/model.ts";
-import type { Clock, TimerHandle } from "../ports/clock.ts";
+import { Alarm } from "../ports/alarm.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { StartProgress } from "../ports/engine-directory.ts";
 import type { EngineStates } from "./engine-states.ts";
 import type { Waiting } from "./lease-desk.ts";
@@ -42,10 +43,11 @@ export class Heart {
   readonly #options: HeartOptions;
   /** With the time of the next beat. */
   readonly #listeners = new Map<Listener, number>();
-  #timer: { readonly handle: TimerHandle; readonly dueMs: number } | null = null;
+  readonly #alarm: Alarm;
 
   constructor(options: HeartOptions) {
     this.#options = options;
+    this.#alarm = new Alarm(options.clock, () => this.#beat());
   }
 
   /** `silentSinceMs`: when the client last heard something, or had said all that it has to say. The first beat may be due at once. */
@@ -54,29 +56,16 @@ export class Heart {
     if (intervalMs === null) return;
     const dueMs = silentSinceMs + intervalMs;
     this.#listeners.set(listener, dueMs);
-    this.#arm(dueMs);
+    this.#alarm.setEarlier(dueMs);
   }
 
   /** Does nothing for one who does not listen. */
   remove(listener: Listener): void {
     this.#listeners.delete(listener);
-    if (this.#listeners.size > 0) return;
-    this.#timer?.handle.cancel();
-    this.#timer = null;
-  }
-
-  #arm(dueMs: number): void {
-    const { clock } = this.#options;
-    const nowMs = clock.nowMs();
-    // One that is overdue comes at any moment: a new one would only be later.
-    if (this.#timer !== null && this.#timer.dueMs <= Math.max(dueMs, nowMs)) return;
-    this.#timer?.handle.cancel();
-    const handle = clock.after(Math.max(0, dueMs - nowMs), () => this.#beat());
-    this.#timer = { handle, dueMs };
+    if (this.#listeners.size === 0) this.#alarm.set(null);
   }
 
   #beat(): void {
-    this.#timer = null;
     const { clock, intervalMs, look } = this.#options;
     const nowMs = clock.nowMs();
     const due = Array.from(this.#listeners).flatMap(([listener, dueMs]) =>
@@ -86,7 +75,7 @@ export class Heart {
     if (due.length > 0) look((view) => this.#tell(due, view));
     let nextMs = Infinity;
     for (const dueMs of this.#listeners.values()) nextMs = Math.min(nextMs, dueMs);
-    if (nextMs < Infinity) this.#arm(nextMs);
+    if (nextMs < Infinity) this.#alarm.setEarlier(nextMs);
   }
 
   #tell(due: readonly Listener[], view: QueueView): void {
