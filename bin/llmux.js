@@ -8,9 +8,8 @@ import * as nodeModule from "node:module";
 // the process becomes another one with the same pid; Node before 22.15 cannot do that and goes on as it is.
 // When thousands of requests have gone, what they left is collected: nothing else might happen for hours that led to it.
 const MEMORY_FLAGS = ["--max-semi-space-size=8", "--heap-growing-percent=50", "--expose-gc"];
-// Else V8 tidies up when there has been little to do for 8 s, and throws away what it had learned of hot functions with it: the requests
-// after a pause take 40 % longer in the gateway, for thousands of them, and the memory that it finds is next to none (November 2026,
-// side by side: 0.20 ms added and not 0.14, RSS 208 MB and not 219).
+// Else V8 tidies up when there has been little to do for 8 s, and throws compiled functions away with the rest: thousands of requests after
+// a pause take a third longer in the gateway, and the memory that it finds is next to none (November 2026, side by side, bench/README.md).
 MEMORY_FLAGS.push("--no-memory-reducer");
 // What lies outside of the heap is weighed together with it. Otherwise V8 goes through the whole heap after each few dozens of MB that pass: a
 // third of the CPU of a request of 256 KB, and 7 % of that of a chunk (November 2026, side by side). Node ends at a flag that its V8 does
