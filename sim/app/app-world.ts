@@ -263,12 +263,19 @@ export class AppWorld {
       this.#stateChanges.set(entry.model, (this.#stateChanges.get(entry.model) ?? 0) + 1);
     }
     if (entry.kind === "switch started" || entry.kind === "switch redirected") this.engines.residues.onSwitch(entry.to);
-    if (entry.kind === "stop failed" && entry.retryAtMs === null) this.#stubborn.push(entry.model);
+    if (entry.kind === "stop failed" && entry.retryAtMs === null) this.#giveUp(entry.model);
     const id = "waiter" in entry ? entry.waiter : 0;
     const about =
       "failure" in entry ? ` (${entry.failure.code})` : entry.kind === "state changed" ? ` to ${entry.to.kind}` : "";
     const model = "model" in entry ? entry.model : "to" in entry ? entry.to : "";
     this.note(`${entry.kind}${about}`, model, id);
+  }
+
+  /** Rule "the end leaves nothing": only what nothing ends is given up. */
+  #giveUp(model: string): void {
+    const isThere = this.engines.living.some(({ name }) => name === model);
+    this.referee.demand(isThere, "the end leaves nothing", () => `${model} is given up, and has ended`);
+    this.#stubborn.push(model);
   }
 
   /** Rule "an end is noticed at once": the journal tells soon that the engine is not any more what it was. */

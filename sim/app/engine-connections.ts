@@ -55,6 +55,7 @@ export class EngineConnections {
   createPool(origin: string): SimulatedPool {
     const pool = new SimulatedPool(Number(new URL(origin).port), this.#finder);
     this.#pools.add(pool);
+    if (this.#isSevered) pool.sever();
     return pool;
   }
 
@@ -108,6 +109,7 @@ export class SimulatedPool extends Dispatcher {
   readonly #finder: EngineFinder;
   readonly #requests = new Set<PooledRequest>();
   isDestroyed = false;
+  #isSevered = false;
 
   constructor(port: number, finder: EngineFinder) {
     super();
@@ -124,6 +126,8 @@ export class SimulatedPool extends Dispatcher {
       handler.onResponseError?.(null as never, destroyed());
       return false;
     }
+    // Whose process is gone sends nothing.
+    if (this.#isSevered) return true;
     const request = new PooledRequest(options, handler, (gone) => this.#requests.delete(gone));
     this.#requests.add(request);
     this.#finder.clock.after(CONNECT_MS, () => request.connect(this.#port, this.#finder));
@@ -143,6 +147,7 @@ export class SimulatedPool extends Dispatcher {
   }
 
   sever(): void {
+    this.#isSevered = true;
     for (const request of this.#requests) request.sever();
   }
 }

@@ -14,6 +14,8 @@ export class Residues {
   readonly #clock: VirtualClock;
   readonly #settings: Pick<AppSettings, "hasProbe" | "timerLagMs">;
   readonly #living: () => readonly SimulatedEngine[];
+  /** Which life of llmux this is. */
+  #life = 0;
   /** Which sleep of an engine this is. */
   readonly #sleeps = new WeakMap<SimulatedEngine, number>();
   /** By model: since when what it leaves behind is known. */
@@ -29,6 +31,7 @@ export class Residues {
 
   /** Another llmux begins, and knows nothing of what was. */
   onNewLife(): void {
+    this.#life += 1;
     this.#knownSinceMs.clear();
     this.#switchedAtMs.clear();
   }
@@ -39,12 +42,13 @@ export class Residues {
   }
 
   onAsleep(engine: SimulatedEngine): void {
-    // Without a probe an engine's own words count, and only where it is alone.
+    // Without a probe an engine's own words count, and only where it is alone; they are rounded, so they are not relied on here.
     if (!this.#settings.hasProbe) return;
+    const life = this.#life;
     const sleep = (this.#sleeps.get(engine) ?? 0) + 1;
     this.#sleeps.set(engine, sleep);
     this.#clock.after(MEASURED_AFTER_MS + this.#settings.timerLagMs, () => {
-      const sleepsOn = isAsleep(engine) && this.#sleeps.get(engine) === sleep;
+      const sleepsOn = isAsleep(engine) && this.#sleeps.get(engine) === sleep && this.#life === life;
       if (sleepsOn && !this.#knownSinceMs.has(engine.name)) this.#knownSinceMs.set(engine.name, this.#clock.nowMs);
     });
   }

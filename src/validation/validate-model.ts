@@ -76,6 +76,7 @@ export async function validateModel(
   }
   onStep("stop");
   const stayed = await subject.end();
+  subject.letGo();
   if (end.interrupt.aborted) reason = INTERRUPTED.message;
   if (stayed !== null) reason = stayed.message;
   return { model, startMs, levels: results, pass: reason === null && results.every(({ pass }) => pass), reason };
@@ -125,6 +126,8 @@ const INTERRUPTED = failure("stopped_by_operator", "interrupted");
 /** The engine under test, one operation after the other. */
 class Subject {
   isAwake = false;
+  /** What is awaited is its end: that is not broken off. */
+  #isEnding = false;
   readonly #model: string;
   readonly #interrupt: AbortSignal;
   readonly #clock: Clock;
@@ -156,7 +159,10 @@ class Subject {
     };
     this.#orchestrator = new Orchestrator({ ...options, engines: [engine] }, events);
     // `end` breaks off whatever is under way; what was awaited there ends as interrupted.
-    interrupt.addEventListener("abort", () => this.#answered.resolve(INTERRUPTED), { once: true });
+    const onInterrupt = (): void => {
+      if (!this.#isEnding) this.#answered.resolve(INTERRUPTED);
+    };
+    interrupt.addEventListener("abort", onInterrupt, { once: true });
     kill.addEventListener("abort", () => this.#orchestrator.killAll(), { once: true });
   }
 
@@ -197,9 +203,15 @@ class Subject {
   /** Null when no process is left, else what is. */
   async end(): Promise<Failure | null> {
     this.isAwake = false;
+    this.#isEnding = true;
     const failed = await this.#answerTo(() => this.#orchestrator.effects.stop(this.#model));
-    if (failed !== null) this.#orchestrator.letGo();
+    this.#isEnding = false;
     return failed;
+  }
+
+  /** Nothing more is asked of it, whether it has ended or not. */
+  letGo(): void {
+    this.#orchestrator.letGo();
   }
 
   async #do(operation: () => void): Promise<void> {
