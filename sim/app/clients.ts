@@ -12,6 +12,8 @@ export interface SimulatedClient {
   readonly plan: PlannedClient;
   /** When its request began to go out; null before. */
   askedAtMs: number | null;
+  /** When an engine first got it. */
+  arrivedAtMs: number | null;
   end: ClientEnd | null;
   endedAtMs: number | null;
   /** How often an engine got its request, and which ones have it now. */
@@ -140,6 +142,7 @@ function newClient(plan: PlannedClient): SimulatedClient {
   return {
     plan,
     askedAtMs: null,
+    arrivedAtMs: null,
     end: null,
     endedAtMs: null,
     arrivals: 0,

@@ -55,8 +55,7 @@ export class KeyRules {
     // When a pipelined request was let in nobody can tell from outside: llmux looks at it after the answer to the one before.
     if (key.requestsPerMinute === null || client.arrivals > 1 || plan.isPipelined) return;
     const [atMs, max] = [client.askedAtMs ?? 0, 2 * key.requestsPerMinute];
-    const certain = all.filter((other) => other.arrivals > 0 && !other.plan.isPipelined);
-    const taken = certain.filter((other) => isWithin(other.askedAtMs, atMs - MINUTE_MS, atMs)).length;
+    const taken = all.filter((other) => wasLetIn(other, atMs - MINUTE_MS, atMs)).length;
     this.#demand(taken <= max, client, () => `is one of ${taken} in a minute, and there can be ${max}`);
   }
 
@@ -102,6 +101,12 @@ export class KeyRules {
     const tell = (): string => `${requestIdOf(plan)} ${message()}`;
     this.#referee.demand(condition, "a key opens what it is for, and no more", tell);
   }
+}
+
+/** Whether that is certain: a pipelined request was let in some time before an engine got it. */
+function wasLetIn({ plan, askedAtMs, arrivedAtMs }: SimulatedClient, fromMs: number, toMs: number): boolean {
+  if (arrivedAtMs === null) return false;
+  return isWithin(askedAtMs, fromMs, toMs) && (!plan.isPipelined || arrivedAtMs <= toMs);
 }
 
 /** A pipelined request is looked at some time before its end. */

@@ -84,6 +84,7 @@ export class RequestWatch {
     if (client === undefined) return;
     this.#heartbeatRules.checkSilence(client, this.#world.clock.nowMs);
     client.arrivals += 1;
+    client.arrivedAtMs ??= this.#world.clock.nowMs;
     client.onEngine += 1;
     client.outsideSinceMs = null;
     const demand = (condition: boolean, message: () => string): void =>
