@@ -1,6 +1,6 @@
 /** Starts that are asked for by many, by nobody any more, or that fail: what clients see, and that the next request works. */
 import assert from "node:assert/strict";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -11,6 +11,24 @@ import { scenario } from "./support/scenario.ts";
 
 const MOCK_VLLM = fileURLToPath(new URL("../../bin/mock-vllm.js", import.meta.url));
 const FIRST_BACKOFF_MS = 2_000;
+
+/** What a process was started with. */
+function tunablesOf(pid: number): string | undefined {
+  const variables = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
+  return variables.find((variable) => variable.startsWith("GLIBC_TUNABLES="));
+}
+
+scenario(
+  "how llmux has the C library use memory is no matter of its engines",
+  { models: { a: {}, b: { env: { GLIBC_TUNABLES: "glibc.malloc.arena_max=3" } } } },
+  async (stage) => {
+    await stage.client.ask("a");
+    assert.equal(tunablesOf(stage.llmux.pid), "GLIBC_TUNABLES=glibc.malloc.arena_max=0x1");
+    assert.equal(tunablesOf((await stage.engine("a")).apiPid), undefined);
+    await stage.client.ask("b");
+    assert.equal(tunablesOf((await stage.engine("b")).apiPid), "GLIBC_TUNABLES=glibc.malloc.arena_max=3");
+  },
+);
 
 scenario("a hundred requests for a cold model cause one start, and all are served", {}, async ({ client, log }) => {
   const replies = await Promise.all(Array.from({ length: 100 }, () => client.ask("a")));
