@@ -1,4 +1,5 @@
 /** The proxies that are compared, each before an upstream of its own kind: how they are configured, and how they come up. */
+import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createKey, hashOfKey } from "../../src/base/api-key.ts";
@@ -12,12 +13,16 @@ import { Wire } from "./wire.ts";
 
 const UPSTREAM = fileURLToPath(new URL("./upstream.ts", import.meta.url));
 const BARE_NODE = fileURLToPath(new URL("./bare-node.ts", import.meta.url));
+const BARE_GO = fileURLToPath(new URL("./bare-go.go", import.meta.url));
 
 /** The name of this program in the tables. */
 export const LLMUX = "llmux";
 
 /** What the runtime alone costs. */
 export const RUNTIME = "bare Node";
+
+/** What Go's standard library alone costs: llama-swap passes requests on by it, after it has read them. */
+export const GO_LIBRARY = "Go's proxy";
 
 /** What all clients show; only llmux asks for it. */
 export const KEY = createKey();
@@ -67,6 +72,7 @@ const PEERS: readonly Peer[] = [
     howToInstall: "go install github.com/mostlygeek/llama-swap@latest",
     start: startLlamaSwap,
   },
+  { name: GO_LIBRARY, variable: "GO", program: "go", howToInstall: "apt-get install golang-go", start: startBareGo },
 ];
 
 /** Those that are there, and a line for each that is not. */
@@ -116,6 +122,15 @@ async function startBareNode(ground: BenchGround): Promise<Contender> {
   const { port: upstreamPort } = await startUpstream(ground);
   const started = ground.start(`bare-${port}`, [process.execPath, BARE_NODE, String(port), String(upstreamPort)]);
   return ready(RUNTIME, port, started, [started.pid]);
+}
+
+async function startBareGo(ground: BenchGround, go: string): Promise<Contender> {
+  const [port = 0] = await freePorts(1);
+  const { port: upstreamPort } = await startUpstream(ground);
+  const program = `${ground.folder}/bare-go`;
+  execFileSync(go, ["build", "-o", program, BARE_GO]);
+  const started = ground.start(`go-${port}`, [program, String(port), String(upstreamPort)]);
+  return ready(GO_LIBRARY, port, started, [started.pid]);
 }
 
 /** This llmux with everything switched on that costs something for each request. `more`: further keys of its configuration. */

@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { distributionOf, medianOf } from "../distribution.ts";
 import type { Check, Table } from "../report.ts";
-import { KEY, LLMUX, named, RUNTIME, type Contender, type Field } from "./contenders.ts";
+import { GO_LIBRARY, KEY, LLMUX, named, RUNTIME, type Contender, type Field } from "./contenders.ts";
 import { AWAKE_MODEL, chatBody, requestBytes } from "./exchanges.ts";
 import { Wire } from "./wire.ts";
 
@@ -14,7 +14,16 @@ const WARM_UP_MS = 2_000;
 const CONNECTIONS = 16;
 
 /** Who is compared. */
-const NAMES: readonly string[] = ["direct", "haproxy", "nginx", "llmux 0.3.0", "llama-swap", RUNTIME, LLMUX];
+const NAMES: readonly string[] = [
+  "direct",
+  "haproxy",
+  "nginx",
+  "llmux 0.3.0",
+  "llama-swap",
+  GO_LIBRARY,
+  RUNTIME,
+  LLMUX,
+];
 
 /** Of what haproxy adds. */
 const TARGET = 1.5;
