@@ -58,7 +58,8 @@ async function running(): Promise<number> {
 story.part("keys are asked for, and who is refused starts no engine", async () => {
   const args = {
     [CHAT]: ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"],
-    [EMBED]: ["--runner", "pooling", "--convert", "embed"],
+    // In the model's own bfloat16 vLLM answers the same request differently by 0.0014 from one time to the next, however it is asked.
+    [EMBED]: ["--runner", "pooling", "--convert", "embed", "--dtype", "float32"],
   };
   const config = writeConfig(ground, {
     port,
@@ -168,7 +169,7 @@ story.part("embeddings of the other model, and a chat again: each is there in it
   assert.equal(packed.data.length, 2);
   for (const [at, { embedding }] of packed.data.entries()) {
     assert.equal(embedding.length, 128);
-    assert.ok(embedding.every((value, index) => Math.abs(value - (plain.data[at]?.embedding[index] ?? 9)) < 1e-3));
+    assert.ok(embedding.every((value, index) => Math.abs(value - (plain.data[at]?.embedding[index] ?? 9)) < 1e-5));
   }
   assert.notDeepEqual(packed.data[0]?.embedding, packed.data[1]?.embedding);
   const chat = await openaiClient.chat.completions.create(chatBody);
