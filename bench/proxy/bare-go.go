@@ -1,8 +1,10 @@
-// The least that a gateway costs which passes requests on by the reverse proxy of Go's standard library, as llama-swap does: it looks at
-// nothing. Arguments: port, the upstream's port.
+// The least that a gateway costs which reads a request and passes it on by the reverse proxy of Go's standard library, as llama-swap does:
+// it looks at nothing. Arguments: port, the upstream's port.
 package main
 
 import (
+	"bytes"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httputil"
@@ -21,5 +23,14 @@ func main() {
 	proxy := httputil.NewSingleHostReverseProxy(upstream)
 	// Go keeps two idle connections unless told otherwise, and opens new ones for all further requests.
 	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], proxy))
+	handler := func(response http.ResponseWriter, request *http.Request) {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			http.Error(response, err.Error(), http.StatusBadRequest)
+			return
+		}
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(response, request)
+	}
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], http.HandlerFunc(handler)))
 }
