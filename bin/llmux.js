@@ -20,10 +20,11 @@ MEMORY_FLAGS.push("--no-memory-reducer");
 const [v8Major = 0, v8Minor = 0] = process.versions.v8.split(".").map(Number);
 const v8 = v8Major + v8Minor / 100;
 if (v8 >= 13.06 && v8 <= 14.06) MEMORY_FLAGS.push("--external-memory-accounted-in-global-limit");
-// The C library (glibc) has up to eight heaps a core for the threads, and what was used once in each of them stays: with one for all of them a
-// gateway has 20 MB less after a crowd of 10,000 has gone, and its requests cost the same (November 2026, bench/README.md). Written in a
-// way in which nobody else writes it, since it is ours alone: engines have many threads that are to have heaps of their own.
-const C_LIBRARY = "glibc.malloc.arena_max=0x1";
+// The C library (glibc) has up to eight heaps a core for the threads, and what was used once in each of them stays: with one for the main
+// thread and one for all others a gateway has some 10 MB less after a crowd of 10,000 has gone, and its requests cost the same; with one for all,
+// large bodies pass a sixth slower (November 2026, bench/README.md). Written in a way in which nobody else writes it, since
+// it is ours alone: engines have many threads that are to have heaps of their own.
+const C_LIBRARY = "glibc.malloc.arena_max=0x2";
 if (process.argv[2] === "serve" && !MEMORY_FLAGS.every((flag) => process.execArgv.includes(flag))) {
   const command = [process.execPath, ...MEMORY_FLAGS, ...process.execArgv, ...process.argv.slice(1)];
   process.execve?.(process.execPath, command, { GLIBC_TUNABLES: C_LIBRARY, ...process.env });

@@ -23,7 +23,7 @@ scenario(
   { models: { a: {}, b: { env: { GLIBC_TUNABLES: "glibc.malloc.arena_max=3" } } } },
   async (stage) => {
     await stage.client.ask("a");
-    assert.equal(tunablesOf(stage.llmux.pid), "GLIBC_TUNABLES=glibc.malloc.arena_max=0x1");
+    assert.equal(tunablesOf(stage.llmux.pid), "GLIBC_TUNABLES=glibc.malloc.arena_max=0x2");
     assert.equal(tunablesOf((await stage.engine("a")).apiPid), undefined);
     await stage.client.ask("b");
     assert.equal(tunablesOf((await stage.engine("b")).apiPid), "GLIBC_TUNABLES=glibc.malloc.arena_max=3");
